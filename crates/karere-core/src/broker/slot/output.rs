@@ -1,0 +1,421 @@
+//! Messages to the client.
+
+use super::Slot;
+use crate::broker::routed::{Patch, header};
+use crate::broker::{Delivered, DropReason, Event, Grant, Presence, Retained, Routed, Scratch, ShareKey};
+use crate::codec::{
+    EncodeError, Message, PacketId, PacketType, PublishHeader, QoS, ReasonCode, Subscribe, SubscriptionIds,
+};
+use crate::connection::{Direction, PacketTrace};
+use crate::session::{Next, Waiting, is_expired, remaining_seconds};
+use crate::store::Record;
+use crate::time::Instant;
+
+/// A message that waits for the client, or was sent and is not acknowledged.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) message: Message,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) subscription_ids: SubscriptionIds,
+    pub(super) expires_at: Option<Instant>,
+    pub(super) shared: Option<ShareKey>,
+    /// Its number, QoS > 0; its packet identifier is a function of it.
+    pub(super) sequence: Option<u64>,
+}
+
+impl Outbound {
+    fn new(routed: &mut Routed<'_>, grant: &Grant, qos: QoS, sequence: Option<u64>) -> Self {
+        Self {
+            message: routed.keep(),
+            qos,
+            retain: routed.retain_for(grant.retain_as_published),
+            subscription_ids: grant.subscription_ids.clone(),
+            expires_at: routed.expires_at(),
+            shared: grant.shared,
+            sequence,
+        }
+    }
+}
+
+impl Waiting for Outbound {
+    fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.message.size_bytes()
+    }
+
+    fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
+    fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+}
+
+impl Slot {
+    /// A message for this client: into the outbox while it is attached and takes it, else into the queue, as
+    /// far as policy allows.
+    pub fn deliver(
+        &mut self,
+        now: Instant,
+        routed: &mut Routed<'_>,
+        grant: &Grant,
+        presence: Presence,
+    ) -> Delivered {
+        if self.ended {
+            return Delivered::Ended;
+        }
+        if routed.expires_at().is_some_and(|at| at < now) {
+            return self.counters.drop(DropReason::Expired); // on its way from another member, say
+        }
+        let qos = self.delivered_qos(routed.message(), grant.qos);
+        if !self.is_open() && (presence == Presence::Attached || self.session_expiry == 0) {
+            return Delivered::Absent;
+        }
+        // Also while the connection closes: what is held back must not be overtaken.
+        if self.subscribing > 0 {
+            return self.hold(now, routed, grant, qos);
+        }
+        if !self.is_open() {
+            return self.deliver_absent(now, routed, grant, qos);
+        }
+        if qos == QoS::AtMostOnce {
+            self.deliver_now(now, routed, grant)
+        } else {
+            self.deliver_numbered(now, routed, grant, qos)
+        }
+    }
+
+    /// The host's answer to [`Event::Subscribe`]: SUBACK with a reason for each filter, then the retained messages,
+    /// then what was delivered since the subscription came into force.
+    ///
+    /// Each retained message goes out at its own QoS or the granted one, whichever is lower. `epoch` is the
+    /// [`epoch`](Self::epoch) of the event: a connection that came since gets no SUBACK that it did not ask for.
+    pub fn handle_subscribed<'a>(
+        &mut self,
+        now: Instant,
+        epoch: u32,
+        subscribe: &Subscribe,
+        reasons: &[ReasonCode],
+        retained: impl IntoIterator<Item = (&'a Retained, QoS)>,
+        scratch: &mut Scratch,
+    ) {
+        self.on_subscribed(epoch, subscribe, reasons);
+        let subscription_ids = SubscriptionIds::from(subscribe.subscription_id);
+        for (message, qos) in retained {
+            let grant = Grant { qos, subscription_ids: subscription_ids.clone(), ..Grant::default() };
+            let mut routed = Routed::snapshot(message, scratch);
+            let qos = self.delivered_qos(&message.message, qos);
+            // Not `deliver`: another SUBSCRIBE may be on its way, and these come before what it holds back.
+            if !self.is_open() {
+                self.deliver_absent(now, &mut routed, &grant, qos);
+            } else if qos == QoS::AtMostOnce {
+                self.deliver_now(now, &mut routed, &grant);
+            } else {
+                self.deliver_numbered(now, &mut routed, &grant, qos);
+            }
+        }
+        self.release_held(now);
+    }
+
+    /// The driver has written `bytes` bytes of what it took out of the outbox. True when publishers that wait for
+    /// this client may go on.
+    pub fn handle_written(&mut self, now: Instant, bytes: usize) -> bool {
+        let low = self.options.outbox_low_bytes;
+        let Some(connection) = &mut self.connection else { return false };
+        connection.written(bytes);
+        let drained = connection.pending() <= low;
+        let relieved = drained && core::mem::take(&mut connection.pressed);
+        if drained {
+            connection.slow = false;
+            if self.sender.has_more() {
+                self.pump(now);
+            }
+        }
+        relieved
+    }
+
+    /// Publishers have waited for this client in vain: its QoS 0 messages are dropped until it has drained.
+    pub fn mark_slow(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.slow = connection.pressed;
+        }
+    }
+
+    fn delivered_qos(&self, message: &Message, granted: QoS) -> QoS {
+        if self.options.upgrade_qos { granted } else { message.qos.min(granted) }
+    }
+
+    /// QoS 0: no copy is kept, and none waits but in the outbox.
+    fn deliver_now(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant) -> Delivered {
+        let (high, max) = (self.options.outbox_high_bytes, self.options.outbox_bytes_max);
+        let Some(connection) = &mut self.connection else { return Delivered::Absent };
+        if !self.sender.may_send(QoS::AtMostOnce) {
+            return self.enqueue(now, Outbound::new(routed, grant, QoS::AtMostOnce, None));
+        }
+        let pending = connection.pending();
+        if pending >= max || connection.slow {
+            return self.counters.drop(DropReason::Slow);
+        }
+        if self.write_routed(now, routed, grant, QoS::AtMostOnce, None).is_err() {
+            return self.counters.drop(DropReason::TooLarge);
+        }
+        match &mut self.connection {
+            Some(connection) if connection.pending() >= high => {
+                connection.pressed = true;
+                Delivered::Pressure
+            }
+            _ => Delivered::Taken,
+        }
+    }
+
+    fn deliver_numbered(
+        &mut self,
+        now: Instant,
+        routed: &mut Routed<'_>,
+        grant: &Grant,
+        qos: QoS,
+    ) -> Delivered {
+        let sequence = self.sequence;
+        let room = self.outbox_bytes() < self.options.outbox_high_bytes;
+        let outbound = Outbound::new(routed, grant, qos, Some(sequence));
+        if !(room && self.sender.may_send(qos) && self.sender.is_free(sequence)) {
+            return self.enqueue(now, outbound);
+        }
+        if self.write_routed(now, routed, grant, qos, Some(PacketId::from_sequence(sequence))).is_err() {
+            return self.counters.drop(DropReason::TooLarge);
+        }
+        self.sequence += 1;
+        self.sender.sent(sequence, qos, outbound);
+        Delivered::Taken
+    }
+
+    /// Nobody is attached: into the queue, if there is to be one.
+    fn deliver_absent(
+        &mut self,
+        now: Instant,
+        routed: &mut Routed<'_>,
+        grant: &Grant,
+        qos: QoS,
+    ) -> Delivered {
+        if self.session_expiry == 0 {
+            return Delivered::Absent;
+        }
+        if qos == QoS::AtMostOnce && !self.options.queue_qos0 {
+            return self.counters.drop(DropReason::Offline);
+        }
+        let sequence = (qos > QoS::AtMostOnce).then_some(self.sequence);
+        self.enqueue(now, Outbound::new(routed, grant, qos, sequence))
+    }
+
+    /// A SUBSCRIBE is being worked on: its retained messages come first.
+    fn hold(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant, qos: QoS) -> Delivered {
+        let counters = &mut self.counters;
+        let outbound = Outbound::new(routed, grant, qos, None);
+        let pushed = self.held.push(now, outbound, |_| {
+            counters.drop(DropReason::QueueFull);
+        });
+        if pushed.is_err() { self.counters.drop(DropReason::QueueFull) } else { Delivered::Taken }
+    }
+
+    pub(super) fn release_held(&mut self, now: Instant) {
+        if self.connection.is_none() {
+            self.subscribing = 0;
+        }
+        if self.subscribing > 0 {
+            return;
+        }
+        while let Some(mut outbound) = self.held.pop() {
+            if outbound.qos == QoS::AtMostOnce && !self.is_open() && !self.options.queue_qos0 {
+                self.counters.drop(DropReason::Offline);
+            } else {
+                outbound.sequence = (outbound.qos > QoS::AtMostOnce).then_some(self.sequence);
+                self.enqueue(now, outbound);
+            }
+        }
+        self.pump(now);
+    }
+
+    fn enqueue(&mut self, now: Instant, outbound: Outbound) -> Delivered {
+        let numbered = outbound.sequence.is_some();
+        let counters = &mut self.counters;
+        let pushed = self.sender.queue.push(now, outbound, |dropped| {
+            let expired = is_expired(now, dropped.expires_at);
+            counters.drop(if expired { DropReason::Expired } else { DropReason::QueueFull });
+        });
+        match pushed {
+            Ok(()) => {
+                self.sequence += u64::from(numbered);
+                Delivered::Taken
+            }
+            Err(_) => self.counters.drop(DropReason::QueueFull),
+        }
+    }
+
+    /// Sends what waits, as far as the window and the outbox allow.
+    pub(super) fn pump(&mut self, now: Instant) {
+        while self.is_open() && self.outbox_bytes() < self.options.outbox_high_bytes {
+            match self.sender.next_to_send() {
+                None => break,
+                Some(Next::Again(packet_id)) => self.resend(now, packet_id),
+                Some(Next::New(outbound)) => self.send_queued(now, outbound),
+            }
+        }
+    }
+
+    fn resend(&mut self, now: Instant, packet_id: PacketId) {
+        let Some(outbound) = self.sender.inflight.get(packet_id) else { return };
+        let header = outbound.header(now, true, Some(packet_id));
+        let Some(connection) = &mut self.connection else { return };
+        // What is larger than this client takes counts as sent [MQTT-3.1.2-25].
+        let version = connection.version;
+        if !header.encoded_len(version).is_ok_and(|len| len <= connection.maximum_packet_size) {
+            let sequence = self.sender.inflight.sequence(packet_id).unwrap_or_default();
+            self.sender.give_up(packet_id);
+            self.record(Record::Finished { sequence });
+            self.counters.drop(DropReason::TooLarge);
+            return;
+        }
+        if connection.outbox.write(|out| header.encode(version, out)).is_ok() {
+            connection.outbox.push_shared(&outbound.message.payload);
+            self.counters.published += 1;
+            if self.options.trace {
+                self.events.push_back(Event::Trace(outbound.trace(true, packet_id)));
+            }
+        }
+    }
+
+    fn send_queued(&mut self, now: Instant, outbound: Outbound) {
+        if is_expired(now, outbound.expires_at) {
+            self.counters.drop(DropReason::Expired);
+            return;
+        }
+        let packet_id = outbound.sequence.map(PacketId::from_sequence);
+        let header = outbound.header(now, false, packet_id);
+        if self.write_own(header, &outbound.message).is_err() {
+            self.counters.drop(DropReason::TooLarge);
+            return;
+        }
+        if let Some(sequence) = outbound.sequence {
+            self.sender.sent(sequence, outbound.qos, outbound);
+        }
+    }
+
+    /// Writes the shared encoding, or this receiver's own where it has an alias or subscription identifiers.
+    fn write_routed(
+        &mut self,
+        now: Instant,
+        routed: &mut Routed<'_>,
+        grant: &Grant,
+        qos: QoS,
+        packet_id: Option<PacketId>,
+    ) -> Result<(), EncodeError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let retain = routed.retain_for(grant.retain_as_published);
+        let version = connection.version;
+        let own =
+            version.is_v5() && (connection.outbound_aliases.max() > 0 || !grant.subscription_ids.is_empty());
+        if own {
+            let expiry = routed.expires_at().map(|at| remaining_seconds(now, at));
+            let message = routed.message();
+            let header = PublishHeader {
+                qos,
+                retain,
+                packet_id,
+                subscription_ids: grant.subscription_ids.as_slice(),
+                ..header(message, expiry, false)
+            };
+            return write(connection, header, message)
+                .map(|()| self.count(packet_id, qos, retain, routed.message()));
+        }
+        let len = routed.encoded_len(now, version, qos)?;
+        if len > connection.maximum_packet_size {
+            return Err(EncodeError::PacketTooLarge { len });
+        }
+        let mut payload = None;
+        connection.outbox.write(|out| {
+            payload = routed.write(now, Patch { version, qos, retain, packet_id }, out)?;
+            Ok(())
+        })?;
+        if let Some(payload) = payload {
+            connection.outbox.push_shared(payload);
+        }
+        self.count(packet_id, qos, retain, routed.message());
+        Ok(())
+    }
+
+    fn write_own(&mut self, header: PublishHeader<'_>, message: &Message) -> Result<(), EncodeError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let (packet_id, qos, retain) = (header.packet_id, header.qos, header.retain);
+        write(connection, header, message)?;
+        self.count(packet_id, qos, retain, message);
+        Ok(())
+    }
+
+    fn count(&mut self, packet_id: Option<PacketId>, qos: QoS, retain: bool, message: &Message) {
+        self.counters.published += 1;
+        if self.options.trace {
+            self.events.push_back(Event::Trace(PacketTrace {
+                packet_id,
+                qos,
+                flag: retain,
+                topic: Some(message.topic.as_text().clone()),
+                size: message.payload.len(),
+                ..PacketTrace::new(Direction::Sent, PacketType::Publish)
+            }));
+        }
+    }
+}
+
+impl Outbound {
+    fn trace(&self, dup: bool, packet_id: PacketId) -> PacketTrace {
+        PacketTrace {
+            packet_id: Some(packet_id),
+            dup,
+            qos: self.qos,
+            flag: self.retain,
+            topic: Some(self.message.topic.as_text().clone()),
+            size: self.message.payload.len(),
+            ..PacketTrace::new(Direction::Sent, PacketType::Publish)
+        }
+    }
+
+    fn header(&self, now: Instant, dup: bool, packet_id: Option<PacketId>) -> PublishHeader<'_> {
+        let expiry = self.expires_at.map(|at| remaining_seconds(now, at));
+        PublishHeader {
+            dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id,
+            subscription_ids: self.subscription_ids.as_slice(),
+            ..header(&self.message, expiry, false)
+        }
+    }
+}
+
+/// Encodes for one receiver, with an alias where it takes them and the packet stays below its Maximum Packet Size.
+fn write(
+    connection: &mut super::Connection,
+    mut header: PublishHeader<'_>,
+    message: &Message,
+) -> Result<(), EncodeError> {
+    const ALIAS_BYTES: usize = 3;
+    let version = connection.version;
+    let len = header.encoded_len(version)?;
+    if len > connection.maximum_packet_size {
+        return Err(EncodeError::PacketTooLarge { len });
+    }
+    if len + ALIAS_BYTES <= connection.maximum_packet_size
+        && let Some(alias) = connection.outbound_aliases.assign(&message.topic)
+    {
+        header.topic_alias = Some(alias.alias);
+        header.topic = if alias.known { "" } else { header.topic };
+    }
+    connection.outbox.write(|out| header.encode(version, out))?;
+    connection.outbox.push_shared(&message.payload);
+    Ok(())
+}

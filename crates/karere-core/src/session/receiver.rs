@@ -1,0 +1,247 @@
+//! The receiving side of QoS 1 and QoS 2 (§4.3).
+
+use super::{Receipt, Unreleased};
+use crate::Error;
+use crate::codec::{PacketId, PacketType, QoS, ReasonCode};
+use crate::connection::{Arrivals, Done};
+
+/// The receiving side: what came and is not answered, in the order of arrival, and the QoS 2 identifiers that
+/// are not released.
+///
+/// `M` is a message that is kept until PUBREL, for whoever hands over as late as that.
+#[derive(Debug)]
+pub struct Receiver<M> {
+    unreleased: Unreleased<Kept<M>>,
+    /// PUBLISHes of this connection.
+    arrivals: Arrivals,
+    /// PUBRELs of this connection.
+    releases: Arrivals,
+    /// Numbers the connections, so that a stale token is known.
+    connection: u32,
+    /// The Receive Maximum that we announced, where it is enforced.
+    receive_maximum: Option<u16>,
+}
+
+#[derive(Debug)]
+struct Kept<M> {
+    message: Option<M>,
+    /// The consumer is done with it.
+    done: Option<ReasonCode>,
+    /// Its place among the arrivals of the connection that first brought it: its token has it too, so that the
+    /// token of an earlier message with this identifier is known.
+    first: u64,
+    /// Its place among this connection's arrivals.
+    arrival: u64,
+}
+
+/// Which arrival is acknowledged.
+///
+/// At QoS 1 it is stale after the connection has gone: acknowledging is then a no-op, because the peer sends
+/// the message again. At QoS 2 it holds over connections, because the message is handed over only once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AckToken {
+    connection: u32,
+    arrival: u64,
+    packet_id: PacketId,
+    point: PacketType,
+}
+
+/// What to do with a QoS 2 PUBLISH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The first copy: hand it over.
+    First(AckToken),
+    /// Another copy of what is not answered: nothing.
+    Copy,
+    /// Another copy of what was answered: PUBREC again [MQTT-4.3.3-10].
+    AnswerAgain,
+}
+
+/// What a PUBREL means.
+#[derive(Debug)]
+pub enum Release<M> {
+    /// The identifier is free again; PUBCOMP is among the answers.
+    Done,
+    /// The message that was kept until now: hand it over, PUBCOMP follows its acknowledgement.
+    HandOver(M, AckToken),
+    /// No such identifier: PUBCOMP with Packet Identifier not found.
+    Unknown,
+}
+
+/// An answer whose turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// PUBACK, PUBREC or PUBCOMP.
+    pub packet: PacketType,
+    /// For which message.
+    pub packet_id: PacketId,
+    /// With which reason.
+    pub reason: ReasonCode,
+}
+
+impl<M> Receiver<M> {
+    /// Nothing received.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            unreleased: Unreleased::new(seed),
+            arrivals: Arrivals::default(),
+            releases: Arrivals::default(),
+            connection: 0,
+            receive_maximum: None,
+        }
+    }
+
+    /// A new connection. `receive_maximum` is what we announced, at least 1, where the version has it.
+    pub fn open(&mut self, receive_maximum: Option<u16>) {
+        self.close();
+        self.receive_maximum = receive_maximum.map(|max| max.max(1));
+    }
+
+    /// The connection has gone: the peer sends again what was not answered.
+    pub fn close(&mut self) {
+        self.arrivals.clear();
+        self.releases.clear();
+        self.unreleased.resume();
+        self.connection = self.connection.wrapping_add(1);
+    }
+
+    /// The session is new.
+    pub fn clear(&mut self) {
+        self.unreleased.clear();
+    }
+
+    /// A QoS 1 PUBLISH came: hand it over.
+    ///
+    /// # Errors
+    /// When there are more unanswered than our Receive Maximum [MQTT-3.3.4-9].
+    pub fn take_at_least_once(&mut self, packet_id: PacketId) -> Result<AckToken, Error> {
+        self.check_receive_maximum()?;
+        let arrival = self.arrivals.push(packet_id, QoS::AtLeastOnce);
+        Ok(self.token(PacketType::PubAck, packet_id, arrival))
+    }
+
+    /// A QoS 2 PUBLISH came [MQTT-4.3.3-10].
+    ///
+    /// # Errors
+    /// When there are more unanswered than our Receive Maximum [MQTT-3.3.4-9].
+    pub fn take_exactly_once(&mut self, packet_id: PacketId) -> Result<Taken, Error> {
+        // Before it is written down: what is one too many was never received, and is new when it comes again.
+        if !self.unreleased.is_counted(packet_id) {
+            self.check_receive_maximum()?;
+        }
+        let fresh = Kept { message: None, done: None, first: u64::MAX, arrival: u64::MAX };
+        let receipt = self.unreleased.receive(packet_id, || fresh);
+        match receipt {
+            Receipt::Pending => return Ok(Taken::Copy),
+            Receipt::Answered => return Ok(Taken::AnswerAgain),
+            Receipt::First | Receipt::Resumed => {}
+        }
+        let arrival = self.arrivals.push(packet_id, QoS::ExactlyOnce);
+        let Some(kept) = self.unreleased.get_mut(packet_id) else { return Ok(Taken::Copy) };
+        kept.arrival = arrival;
+        if receipt == Receipt::First {
+            kept.first = arrival;
+            return Ok(Taken::First(self.token(PacketType::PubRec, packet_id, arrival)));
+        }
+        if let Some(reason) = kept.done {
+            self.arrivals.done(arrival, reason);
+        }
+        Ok(Taken::Copy)
+    }
+
+    /// Keeps the message until PUBREL, instead of handing it over; PUBREC goes without waiting for anyone.
+    pub fn keep(&mut self, token: AckToken, message: M) {
+        if let Some(kept) = self.unreleased.get_mut(token.packet_id) {
+            kept.message = Some(message);
+        }
+        self.acknowledge(token, ReasonCode::Success);
+    }
+
+    /// PUBREL came: the identifier is free again.
+    ///
+    /// # Errors
+    /// A Protocol Error when PUBREC has not gone.
+    pub fn release(&mut self, packet_id: PacketId) -> Result<Release<M>, Error> {
+        if self.unreleased.contains(packet_id) && !self.unreleased.is_answered(packet_id) {
+            return Err(Error::protocol("PUBREL before PUBREC"));
+        }
+        let Some(Kept { message, .. }) = self.unreleased.release(packet_id) else {
+            return Ok(Release::Unknown);
+        };
+        let arrival = self.releases.push(packet_id, QoS::ExactlyOnce);
+        let token = self.token(PacketType::PubComp, packet_id, arrival);
+        Ok(match message {
+            Some(message) => Release::HandOver(message, token),
+            None => {
+                self.acknowledge(token, ReasonCode::Success);
+                Release::Done
+            }
+        })
+    }
+
+    /// The consumer is done with a message, in any order. `reason` as an error ends a QoS 2 exchange; one that
+    /// the answer may not carry becomes Success or Unspecified error.
+    pub fn acknowledge(&mut self, token: AckToken, reason: ReasonCode) {
+        let reason = match reason {
+            reason if reason.allowed_in(token.point) => reason,
+            reason if reason.is_error() => ReasonCode::UnspecifiedError,
+            _ => ReasonCode::Success,
+        };
+        let current = token.connection == self.connection;
+        match token.point {
+            PacketType::PubAck if current => {
+                self.arrivals.done(token.arrival, reason);
+            }
+            PacketType::PubComp if current => {
+                self.releases.done(token.arrival, reason);
+            }
+            // Handed over once for all connections, so that the place among this one's arrivals counts.
+            PacketType::PubRec => {
+                let kept = self.unreleased.get_mut(token.packet_id);
+                if let Some(kept) = kept.filter(|kept| kept.first == token.arrival && kept.done.is_none()) {
+                    kept.done = Some(reason);
+                    self.arrivals.done(kept.arrival, reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The next answer whose turn has come, in the order of arrival ([MQTT-4.6.0-2], [MQTT-4.6.0-3]).
+    pub fn next_answer(&mut self) -> Option<Answer> {
+        if let Some(Done { packet_id, qos, reason }) = self.arrivals.next() {
+            if qos == QoS::AtLeastOnce {
+                return Some(Answer { packet: PacketType::PubAck, packet_id, reason });
+            }
+            if reason.is_error() {
+                self.unreleased.release(packet_id);
+            } else {
+                self.unreleased.answer(packet_id);
+            }
+            return Some(Answer { packet: PacketType::PubRec, packet_id, reason });
+        }
+        let Done { packet_id, .. } = self.releases.next()?;
+        Some(Answer { packet: PacketType::PubComp, packet_id, reason: ReasonCode::Success })
+    }
+
+    /// The QoS 2 identifiers that are not released.
+    #[must_use]
+    pub fn unreleased(&self) -> usize {
+        self.unreleased.len()
+    }
+
+    /// Whether one more may come.
+    fn check_receive_maximum(&self) -> Result<(), Error> {
+        let unanswered = self.arrivals.at_least_once() + self.unreleased.counted();
+        if self.receive_maximum.is_some_and(|max| unanswered >= usize::from(max)) {
+            let what = "more unacknowledged messages than our Receive Maximum";
+            return Err(Error::LimitExceeded { what, reason: ReasonCode::ReceiveMaximumExceeded });
+        }
+        Ok(())
+    }
+
+    fn token(&self, point: PacketType, packet_id: PacketId, arrival: u64) -> AckToken {
+        AckToken { connection: self.connection, arrival, packet_id, point }
+    }
+}
