@@ -1,0 +1,197 @@
+//! How a broker is set up and started.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use karere_core::broker::{Options, RouterLimits};
+use tokio::net::TcpListener;
+
+use crate::broker::Shared;
+use crate::handle::BrokerHandle;
+use crate::hooks::{Authenticate, Authorize, Hooks, MessageHook};
+use crate::sync::Arc;
+use crate::{listener, sys, timer};
+
+/// An MQTT broker; see [`Broker::builder`].
+#[derive(Debug)]
+pub struct Broker;
+
+impl Broker {
+    /// Sets up a broker: listens nowhere, says yes to everybody, publishes `$SYS` every 10 seconds.
+    pub fn builder() -> Builder {
+        Builder {
+            addresses: Vec::new(),
+            options: Options::default(),
+            settings: Settings::default(),
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+/// Sets up a broker; from [`Broker::builder`].
+#[must_use = "a broker runs after `start`"]
+pub struct Builder {
+    addresses: Vec<String>,
+    options: Options,
+    settings: Settings,
+    hooks: Hooks,
+}
+
+/// What is not the protocol's.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) connections_max: usize,
+    pub(crate) sys_interval: Duration,
+    pub(crate) shutdown_deadline: Duration,
+    pub(crate) router: RouterLimits,
+    pub(crate) seed: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_000_000,
+            sys_interval: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(5),
+            router: RouterLimits::default(),
+            seed: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Listens on `address`, `host:port` with a name or a number; may be called again for more.
+    ///
+    /// A name is listened on at all of its addresses. Port 0 takes a free one, the same for all addresses of
+    /// a name; [`BrokerHandle::local_addrs`] tells which. An IPv6 address means IPv6 alone: `[::]:1883` and
+    /// `0.0.0.0:1883` go together.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// What the broker announces and enforces.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How much is kept of subscriptions and retained messages, of all sessions together.
+    pub fn router_limits(mut self, limits: RouterLimits) -> Self {
+        self.settings.router = limits;
+        self
+    }
+
+    /// How many connections there may be, 1,000,000 by default. Over it a connection is closed as soon as it
+    /// is accepted, and counted in [`Counters::connections_refused`](crate::Counters::connections_refused).
+    pub fn connections_max(mut self, count: usize) -> Self {
+        self.settings.connections_max = count;
+        self
+    }
+
+    /// How often the topics under `$SYS` are published; zero turns them off.
+    pub fn sys_interval(mut self, interval: Duration) -> Self {
+        self.settings.sys_interval = interval;
+        self
+    }
+
+    /// How long [`BrokerHandle::shutdown`] waits for clients to take what is still to be written to them.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.shutdown_deadline = deadline;
+        self
+    }
+
+    /// The seed of all hashing; by default a new one at each start, so that nobody can choose names that
+    /// collide.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Asks `hook` who may connect.
+    pub fn authenticate(mut self, hook: impl Authenticate) -> Self {
+        self.hooks.authenticate = Some(Arc::new(hook));
+        self
+    }
+
+    /// Asks `hook` who may publish and subscribe to what.
+    pub fn authorize(mut self, hook: impl Authorize) -> Self {
+        self.hooks.authorize = Some(Arc::new(hook));
+        self
+    }
+
+    /// Shows every message to `hook` before it is routed.
+    pub fn message_hook(mut self, hook: impl MessageHook) -> Self {
+        self.hooks.message = Some(Arc::new(hook));
+        self
+    }
+
+    /// Starts listening, and serves on the current tokio runtime until [`BrokerHandle::shutdown`] or until
+    /// the last handle is dropped.
+    ///
+    /// # Errors
+    /// [`StartError::Resolve`] for a name that means no address, [`StartError::Listen`] when an address is in
+    /// use or not ours.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without its network and time drivers.
+    pub async fn start(self) -> Result<BrokerHandle, StartError> {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for address in &self.addresses {
+            listeners.extend(listener::bind(address).await?);
+        }
+        let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+        let broker = Arc::new(Shared::new(self.options, self.settings, self.hooks));
+        for listener in listeners {
+            tokio::spawn(listener::accept(broker.clone(), listener));
+        }
+        tokio::spawn(timer::run(broker.clone()));
+        tokio::spawn(sys::tidy(broker.clone()));
+        if !broker.settings.sys_interval.is_zero() {
+            tokio::spawn(sys::run(broker.clone()));
+        }
+        Ok(BrokerHandle::new(broker, addresses))
+    }
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {}", plain(.source))]
+    Listen {
+        /// Which one.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name means no address.
+    #[error("cannot listen on {address}: {}", plain(.source))]
+    Resolve {
+        /// What was asked for.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// Whether another program, or another broker, has the address.
+    #[must_use]
+    pub fn is_address_in_use(&self) -> bool {
+        matches!(self, Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
+/// The system's words without its numbers.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no such address on this machine".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "the name has no address".to_owned(),
+        _ => error.to_string(),
+    }
+}

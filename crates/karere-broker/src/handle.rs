@@ -1,0 +1,88 @@
+//! What a program holds of a broker that runs.
+
+use std::net::SocketAddr;
+
+use karere_core::client::Options as ClientOptions;
+
+use crate::broker::Shared;
+use crate::counters::Counters;
+use crate::local::{LocalClient, LocalError};
+use crate::sync::Arc;
+
+/// A broker that runs. Cheap to clone.
+///
+/// It runs until [`shutdown`](Self::shutdown), or until the last handle is dropped: then connections are cut
+/// without a goodbye.
+#[derive(Clone)]
+pub struct BrokerHandle(Arc<Running>);
+
+struct Running {
+    broker: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Connections that were there.
+    pub closed: usize,
+    /// Those of them that had to be cut, because they had not taken their last bytes at the deadline.
+    pub cut: usize,
+}
+
+impl BrokerHandle {
+    pub(crate) fn new(broker: Arc<Shared>, addresses: Vec<SocketAddr>) -> Self {
+        Self(Arc::new(Running { broker, addresses }))
+    }
+
+    /// Where the broker listens, in the order of the calls of [`listen`](crate::Builder::listen), with the
+    /// ports that the system chose.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.0.addresses
+    }
+
+    /// What the broker has counted until now.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.0.broker.counters()
+    }
+
+    /// A client in this process, without a socket, with version 5, Clean Start and the default options.
+    ///
+    /// # Errors
+    /// [`LocalError::Refused`] when a hook or a rule of the broker says no, [`LocalError::Closed`] when it
+    /// shuts down, [`LocalError::ClientId`] for an identifier that is no UTF-8 string of MQTT.
+    pub async fn client(&self, client_id: &str) -> Result<LocalClient, LocalError> {
+        let client_id = karere_core::Text::new(client_id).map_err(|_| LocalError::ClientId)?;
+        self.client_with(ClientOptions { client_id, keep_alive: 0, ..ClientOptions::default() }).await
+    }
+
+    /// The same with options of one's own: a session that stays, a Will, limits.
+    ///
+    /// Its Keep Alive should be 0, because it sends nothing while nobody calls it.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub async fn client_with(&self, options: ClientOptions) -> Result<LocalClient, LocalError> {
+        LocalClient::connect(&self.0.broker, options).await
+    }
+
+    /// Stops listening, says goodbye to everybody (version 5: DISCONNECT with 0x8B), and returns when all
+    /// connections are gone: after the [deadline](crate::Builder::shutdown_deadline) at the latest.
+    pub async fn shutdown(&self) -> Shutdown {
+        self.0.broker.shutdown().await
+    }
+}
+
+impl std::fmt::Debug for BrokerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerHandle").field("local_addrs", &self.0.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.broker.cut();
+    }
+}

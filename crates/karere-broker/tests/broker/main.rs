@@ -1,0 +1,15 @@
+//! The broker over real sockets, spoken to packet by packet.
+
+mod client;
+mod conformance;
+mod connect;
+mod embedding;
+mod hooks;
+mod pressure;
+mod qos;
+mod retained;
+mod session;
+mod shared;
+mod shutdown;
+mod subscribe;
+mod will;
