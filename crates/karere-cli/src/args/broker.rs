@@ -1,0 +1,81 @@
+//! `karere broker` and `karere demo`.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use clap::Args;
+
+const BROKER_EXAMPLES: &str = "\
+Examples:
+  karere broker                                  on this machine only, port 1883
+  karere broker -p 0                             on a free port, which it prints
+  karere broker --bind 0.0.0.0 --allow-anonymous for everyone who can reach this machine
+  karere broker --mosquitto-conf mosquitto.conf  as this file of mosquitto's says
+
+A mosquitto.conf means here what it means to mosquitto, with mosquitto's defaults; --port, --bind, --data and
+--allow-anonymous override it. What karere does not have yet (TLS, user names and passwords, access lists, bridges, a
+store on disk) is named, with its line, and the broker does not start. With a listener and without `allow_anonymous
+true` clients are refused; without a listener there are only 127.0.0.1 and ::1.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  karere demo                  until Ctrl-C
+  karere demo --count 3        three readings, then stop";
+
+/// Run a broker
+#[derive(Debug, Args)]
+#[command(after_help = BROKER_EXAMPLES)]
+pub(crate) struct BrokerArgs {
+    /// Port to listen on; 0 takes a free one [default: 1883]
+    #[arg(short, long)]
+    pub port: Option<u16>,
+
+    /// Address to listen on [default: loopback, 127.0.0.1 and ::1]
+    #[arg(short, long, value_name = "ADDRESS")]
+    pub bind: Option<IpAddr>,
+
+    /// Folder to keep sessions and retained messages in, or `none` to keep them in memory [default: none]
+    #[arg(long, value_name = "DIR|none")]
+    pub data: Option<Data>,
+
+    /// Set the broker up as a mosquitto.conf says
+    #[arg(long, value_name = "FILE")]
+    pub mosquitto_conf: Option<String>,
+
+    /// Let everyone in who can reach a listener beyond this machine: no user name, no password
+    #[arg(long)]
+    pub allow_anonymous: bool,
+
+    /// Print each connection, subscription and message
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// See it work: a broker, a sensor and a subscriber in one process
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// Port for the broker; without it 1883, or a free one where 1883 is taken
+    #[arg(short, long)]
+    pub port: Option<u16>,
+
+    /// Stop after this many readings
+    #[arg(short, long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+/// Where a broker keeps what is to outlive it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    Memory,
+    Folder(String),
+}
+
+impl FromStr for Data {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "none" { Self::Memory } else { Self::Folder(text.into()) })
+    }
+}

@@ -1,0 +1,156 @@
+//! `karere broker`
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use karere_broker::{Broker, BrokerHandle, Builder};
+
+use super::hooks::Rules;
+use super::listen::{self, Listen};
+use crate::args::{BrokerArgs, Data};
+use crate::exit::{Failure, Outcome};
+use crate::mosquitto_conf::{self, Configuration};
+use crate::output;
+use crate::signal::Stop;
+
+pub(crate) fn broker(args: &BrokerArgs) -> Outcome {
+    let configuration = configuration(args)?;
+    super::run(None, run(args, configuration))
+}
+
+/// What the file says, if there is one, and over it what the flags say.
+fn configuration(args: &BrokerArgs) -> Result<Configuration, Failure> {
+    if let Some(Data::Folder(folder)) = &args.data {
+        return Err(Failure::usage(format!(
+            "--data {folder}: there is no store on disk yet. Sessions and retained messages are kept in memory: \
+             leave --data away, or say --data none"
+        )));
+    }
+    let mut configuration = match &args.mosquitto_conf {
+        Some(file) => mosquitto_conf::read(file, args.data.is_some()).map_err(Failure::usage)?,
+        None => Configuration::default(),
+    };
+    let had_listener = matches!(configuration.listen, Listen::At(_));
+    configuration.listen = configuration.listen.moved(args.bind, args.port)?;
+    if args.allow_anonymous {
+        configuration.allow_anonymous = Some(true);
+    } else if !had_listener && configuration.listen.is_local() {
+        if configuration.allow_anonymous == Some(false) {
+            configuration.notices.push(ANONYMOUS_HERE.into());
+        }
+        configuration.allow_anonymous = Some(true);
+    }
+    if configuration.allow_anonymous != Some(true) {
+        refuse_the_world(args)?;
+        configuration.notices.push(NOBODY_GETS_IN.into());
+    }
+    Ok(configuration)
+}
+
+const ANONYMOUS_HERE: &str = "allow_anonymous false means nothing without a listener, also to mosquitto: programs on \
+                              this machine are let in";
+const NOBODY_GETS_IN: &str = "there is a listener and no `allow_anonymous true`: as with mosquitto, clients without a \
+                              user name are refused. There are no user names and passwords yet, so nobody gets in. To \
+                              let everyone in who can reach it: --allow-anonymous";
+
+/// Who asks for a listener with a flag, and not with a file, does not ask for one that refuses everybody.
+fn refuse_the_world(args: &BrokerArgs) -> Result<(), Failure> {
+    match (args.bind, &args.mosquitto_conf) {
+        (Some(address), None) => Err(Failure::usage(format!(
+            "--bind {address} is reached from other machines, and there are no user names and passwords yet. \
+             To let everyone in:\n  karere broker --bind {address}{} --allow-anonymous",
+            args.port.map(port_option).unwrap_or_default()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn run(args: &BrokerArgs, configuration: Configuration) -> Outcome {
+    let mut stop =
+        Stop::new().map_err(|error| Failure::error(format!("cannot listen to signals: {error}")))?;
+    for notice in &configuration.notices {
+        output::complain(format_args!("karere: {notice}"));
+    }
+    let broker = listen::start(builder(args, &configuration), &configuration.listen).await?;
+    // Whoever started it may have closed its output: that is no reason not to run.
+    let _ = output::print(greeting(&broker).trim_end());
+    stop.requested().await;
+    let closed = broker.shutdown().await;
+    if closed.cut > 0 {
+        output::complain(format!("karere: {} clients did not take what waited for them", closed.cut));
+    }
+    Ok(())
+}
+
+fn builder(args: &BrokerArgs, configuration: &Configuration) -> Builder {
+    let mut builder =
+        Broker::builder().options(configuration.options.clone()).sys_interval(configuration.sys_interval);
+    if let Some(count) = configuration.connections_max {
+        builder = builder.connections_max(count);
+    }
+    let rules = Rules {
+        narrates: args.verbose,
+        refuses: configuration.allow_anonymous != Some(true),
+        message_bytes_max: configuration.message_bytes_max,
+    };
+    // A hook costs something for each message.
+    if rules.concern_connects() {
+        builder = builder.authenticate(rules);
+    }
+    if rules.concern_messages() { builder.authorize(rules) } else { builder }
+}
+
+fn greeting(broker: &BrokerHandle) -> String {
+    let mut text = addresses(broker.local_addrs());
+    if let Some(first) = broker.local_addrs().first() {
+        text.push_str("\nIn another terminal:\n");
+        text.push_str(&commands(*first, "python/#", "python/mqtt"));
+        text.push_str("\nCtrl-C stops the broker.\n");
+    }
+    text
+}
+
+/// The one line an address that scripts look for.
+pub(super) fn addresses(all: &[SocketAddr]) -> String {
+    let mut text = String::new();
+    for address in all {
+        let _ = writeln!(text, "karere: listening on {address}");
+    }
+    text
+}
+
+/// How to reach `address` from a terminal: ready to copy.
+pub(super) fn commands(address: SocketAddr, filter: &str, topic: &str) -> String {
+    let karere = program();
+    let port = port_option(address.port());
+    let (host, python) = if is_localhost(address) {
+        (String::new(), String::new())
+    } else {
+        (format!(" -h {}", address.ip()), format!(", hostname=\"{}\"", address.ip()))
+    };
+    let python_port =
+        if address.port() == 1883 { String::new() } else { format!(", port={}", address.port()) };
+    format!(
+        "  {karere} sub{host}{port} -t '{filter}' -v\n  \
+           {karere} pub{host}{port} -t {topic} -m hello\n  \
+           mosquitto_sub{host}{port} -t '{filter}' -v\n\
+         or in Python, with paho-mqtt:\n  \
+           from paho.mqtt import subscribe\n  \
+           print(subscribe.simple(\"{topic}\"{python}{python_port}).payload.decode())\n"
+    )
+}
+
+/// A listener on every address is reached here as localhost too.
+fn is_localhost(address: SocketAddr) -> bool {
+    address.ip().is_unspecified() || address.ip() == std::net::Ipv4Addr::LOCALHOST
+}
+
+fn port_option(port: u16) -> String {
+    if port == 1883 { String::new() } else { format!(" -p {port}") }
+}
+
+/// This program as it was called: by its path, where it is not found by its name.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.contains(std::path::MAIN_SEPARATOR) { called } else { "karere".into() }
+}

@@ -1,0 +1,46 @@
+//! Being asked to stop.
+
+use std::io;
+
+/// Waits for Ctrl-C, SIGINT or SIGTERM. Ready to listen once made.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Stop {
+    /// # Errors
+    /// The system's, when no handler can be installed.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Resolves when asked to stop; cancel safe.
+    pub(crate) async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Stop {
+    /// # Errors
+    /// None here.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Resolves when asked to stop; cancel safe.
+    pub(crate) async fn requested(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
