@@ -1,0 +1,88 @@
+//! Automation for karere: `cargo xtask <command>`.
+//!
+//! No dependencies, so that the first command in a fresh clone starts within seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
+
+mod conformance;
+mod fuzz;
+mod loc;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Automation for karere.
+
+Usage: cargo xtask <command>
+
+  setup        install what the end-to-end tests talk to: mosquitto, paho-mqtt, MQTT.js
+  test         everything that must pass before a change lands; the last line counts it
+  test --fast  the same without setup and without the end-to-end tests
+  tidy         our own lint: sizes, words, dead files, links, the three laws of DESIGN.md, statements without a test
+  conformance  the standards' statements by chapter: how many are shown by tests, for the broker and for the client
+  fuzz         [--minutes N] [--target T]: fuzz the core, N (10) minutes for each target, with a nightly toolchain
+  loc          lines of code, comments and tests in each crate
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = match workspace_root() {
+        Ok(root) => root,
+        Err(error) => return fail(&error),
+    };
+    match words.as_slice() {
+        ["setup"] => setup::setup(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        ["test"] => test::test(&root, test::Extent::Full),
+        ["test", "--fast"] => test::test(&root, test::Extent::Fast),
+        ["tidy"] => tidy_command(&root),
+        ["conformance"] => {
+            conformance::conformance(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+        }
+        ["fuzz", rest @ ..] => {
+            fuzz::fuzz(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+        }
+        ["loc"] => loc::loc(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        unknown => fail(&format!("no such command: {}\n\n{HELP}", unknown.join(" "))),
+    }
+}
+
+fn tidy_command(root: &Path) -> ExitCode {
+    match tidy::tidy(root) {
+        Err(error) => fail(&error),
+        Ok(findings) if findings.is_empty() => {
+            println!("tidy: nothing to mend; {} statements open", conformance::open(root));
+            ExitCode::SUCCESS
+        }
+        Ok(findings) => {
+            findings.iter().for_each(|finding| println!("{finding}"));
+            fail(&format!("tidy: {} to mend", findings.len()))
+        }
+    }
+}
+
+/// The folder of the workspace's manifest, looked for upwards from the current folder.
+fn workspace_root() -> Result<PathBuf, String> {
+    let here = std::env::current_dir().map_err(|error| format!("cannot read the current folder: {error}"))?;
+    let is_root = |folder: &Path| {
+        std::fs::read_to_string(folder.join("Cargo.toml"))
+            .is_ok_and(|manifest| manifest.contains("[workspace]"))
+    };
+    here.ancestors()
+        .find(|folder| is_root(folder))
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("no workspace in {} or above it", here.display()))
+}
+
+fn fail(error: &str) -> ExitCode {
+    eprintln!("error: {}", error.trim_end());
+    ExitCode::FAILURE
+}
