@@ -1,10 +1,12 @@
-//! The clients over real sockets, against a peer that follows a script.
+//! The clients over real sockets, against a peer that follows a script, and against the broker.
 
 #[cfg(feature = "tokio")]
 mod acknowledging;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod blocking;
+#[cfg(feature = "tokio")]
+mod broker;
 mod lifecycle;
 mod one_shot;
 mod peer;
