@@ -30,7 +30,7 @@ fn the_blocking_client_publishes_at_qos_0_without_allocating() {
     let send = |count: usize| {
         let target = peer.read() + (count * len) as u64;
         for _ in 0..count {
-            let _ = client.publish((TOPIC, &b"25.4"[..])).unwrap();
+            client.publish((TOPIC, &b"25.4"[..])).unwrap();
         }
         peer.wait_for(target);
     };
@@ -90,7 +90,7 @@ fn twenty_thousand_pipelined_publishes_leave_in_at_most_100_writes() {
     let client = blocking_client(&peer);
     let (target, before) = (peer.read() + bytes, client.counters().writes);
     for _ in 0..MESSAGES {
-        let _ = client.publish((TOPIC, &b"25.4"[..])).unwrap();
+        client.publish((TOPIC, &b"25.4"[..])).unwrap();
     }
     peer.wait_for(target);
     let writes = client.counters().writes - before;
