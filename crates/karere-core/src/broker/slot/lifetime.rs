@@ -26,7 +26,7 @@ impl Slot {
         self.sender.open(connection.receive_maximum, self.options.inflight_max);
         self.gate.open(self.options.store && session_expiry > 0);
         self.connection = Some(connection);
-        self.will = will;
+        self.will = will.map(Into::into);
         self.will_due = None;
         self.session_expiry = session_expiry;
         self.expires_at = None;

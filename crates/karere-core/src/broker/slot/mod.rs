@@ -51,7 +51,8 @@ pub struct Slot {
     /// SUBSCRIBEs that the host works on. While there are any, what is delivered is held back.
     subscribing: u32,
     held: Queue<Outbound>,
-    will: Option<Will>,
+    /// In memory of its own: few clients have one, and a slot is to be small.
+    will: Option<Box<Will>>,
     /// When the Will is to be sent, once the connection has gone.
     will_due: Option<Instant>,
     /// Session Expiry Interval in seconds.
