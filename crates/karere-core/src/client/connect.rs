@@ -11,6 +11,9 @@ use crate::connection::{KeepAlive, OutboundAliases};
 use crate::session::{Answer, Awaiting};
 use crate::time::Instant;
 
+/// Bytes of an acknowledgement with a reason code: whoever takes less cannot be talked to.
+const PACKET_BYTES_MIN: usize = 5;
+
 impl Client {
     /// The transport is open: CONNECT goes into the outbox.
     pub fn handle_open(&mut self, now: Instant, credentials: Credentials) {
@@ -116,6 +119,9 @@ impl Client {
         }
         if connack.session_present && self.link.clean_start {
             return Err(Error::protocol("session present, but a clean start was asked for")); // [MQTT-3.2.2-4]
+        }
+        if Granted::from(&connack).maximum_packet_size < PACKET_BYTES_MIN {
+            return Err(Error::protocol("a Maximum Packet Size that no acknowledgement fits into"));
         }
         self.enter(now, &connack);
         // 3.1 has no flag for it: there the server is believed to keep what it was asked to.

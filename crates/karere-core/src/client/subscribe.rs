@@ -176,16 +176,17 @@ impl Client {
     }
 
     pub(super) fn on_suback(&mut self, suback: SubAck) -> Result<(), Error> {
-        let request = self.take_request(suback.packet_id, |kind| !matches!(kind, Kind::Unsubscribe(_)))?;
+        let granted = suback.reasons.len();
+        let request = self.take_request(suback.packet_id, |kind| match kind {
+            Kind::Subscribe(subscribe) | Kind::Again(subscribe) => subscribe.subscriptions.len() == granted, // [MQTT-3.8.4-6]
+            Kind::Unsubscribe(_) => false,
+        })?;
         let Some(request) = request else { return Ok(()) };
         let (subscribe, again) = match request.kind {
             Kind::Subscribe(subscribe) => (subscribe, false),
             Kind::Again(subscribe) => (subscribe, true),
             Kind::Unsubscribe(_) => return Ok(()),
         };
-        if subscribe.subscriptions.len() != suback.reasons.len() {
-            return Err(Error::protocol("SUBACK with another number of reason codes than filters")); // [MQTT-3.8.4-6]
-        }
         let refused = self.remember(subscribe, &suback.reasons);
         self.events.push_back(match again {
             true => Event::Resubscribed { refused },
@@ -198,12 +199,12 @@ impl Client {
     }
 
     pub(super) fn on_unsuback(&mut self, unsuback: SubAck) -> Result<(), Error> {
-        let request = self.take_request(unsuback.packet_id, |kind| matches!(kind, Kind::Unsubscribe(_)))?;
+        let (v5, ended) = (self.version().is_v5(), unsuback.reasons.len());
+        let request = self.take_request(unsuback.packet_id, |kind| match kind {
+            Kind::Unsubscribe(unsubscribe) => ended == if v5 { unsubscribe.filters.len() } else { 0 },
+            Kind::Subscribe(_) | Kind::Again(_) => false,
+        })?;
         let Some(Request { kind: Kind::Unsubscribe(unsubscribe), .. }) = request else { return Ok(()) };
-        let expected = if self.version().is_v5() { unsubscribe.filters.len() } else { 0 };
-        if unsuback.reasons.len() != expected {
-            return Err(Error::protocol("UNSUBACK with another number of reason codes than filters"));
-        }
         let SubAck { packet_id, reasons, properties } = unsuback;
         for (index, filter) in unsubscribe.filters.into_iter().enumerate() {
             // Again: a SUBSCRIBE before it may have been answered since.
@@ -217,7 +218,8 @@ impl Client {
         Ok(())
     }
 
-    /// The request that is answered; none when it is unknown, an error when it is of the other kind.
+    /// The request that is answered; none when it is unknown, an error when the answer does not fit: then the
+    /// request stays, to be asked again or reported as unanswered.
     fn take_request(
         &mut self,
         packet_id: PacketId,
@@ -227,7 +229,9 @@ impl Client {
             return Ok(None);
         };
         if !self.requests.get(index).is_some_and(|request| fits(&request.kind)) {
-            return Err(Error::protocol("the answer to another packet than was sent"));
+            return Err(Error::protocol(
+                "the answer to another kind or number of filters than was asked for",
+            ));
         }
         Ok(self.requests.remove(index))
     }

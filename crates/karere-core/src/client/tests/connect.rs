@@ -257,3 +257,13 @@ fn packets_that_only_a_client_sends_are_protocol_errors() {
         assert_eq!(bench.lines(), ["DISCONNECT 0x82"]);
     }
 }
+
+#[test]
+fn a_server_that_takes_no_acknowledgement_cannot_be_talked_to() {
+    for (size, taken) in [(1, false), (4, false), (5, true)] {
+        let mut bench = Bench::new(lasting(Version::V5));
+        bench.open();
+        assert_eq!(bench.connack(false, properties([Property::MaximumPacketSize(size)])).is_ok(), taken);
+        assert!(bench.lines().iter().all(|line| taken || line.starts_with("CONNECT")));
+    }
+}

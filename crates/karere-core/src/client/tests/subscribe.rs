@@ -52,6 +52,17 @@ fn an_answer_that_does_not_fit_its_request_is_a_protocol_error() {
 }
 
 #[test]
+fn a_request_whose_answer_did_not_fit_is_asked_again_on_the_next_connection() {
+    let mut bench = Bench::connected(lasting(Version::V5));
+    bench.subscribe(&["c"]).unwrap();
+    bench.sent();
+    assert!(bench.feed(granted(1, 2)).is_err());
+    bench.sent();
+    bench.reconnect(true);
+    assert!(bench.lines().contains(&"SUBSCRIBE 1 c".into()));
+}
+
+#[test]
 fn an_answer_to_nothing_is_passed_over() {
     let mut bench = Bench::connected(Options::default());
     bench.feed(granted(9, 1)).unwrap();
