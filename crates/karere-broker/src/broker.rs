@@ -170,6 +170,11 @@ impl Shared {
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
+    /// Whether the broker shuts down.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// See [`BrokerHandle::shutdown`](crate::BrokerHandle::shutdown).
     pub(crate) async fn shutdown(&self) -> Shutdown {
         self.closing.send_replace(true);

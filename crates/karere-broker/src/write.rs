@@ -28,18 +28,27 @@ pub(crate) enum Written {
     Failed,
 }
 
-/// Writes what waits for `cell` as far as it goes without waiting.
-pub(crate) fn flush(broker: &Shared, pool: &mut Pool, cell: &Cell) -> Written {
-    write_out(broker, pool, cell).map_or(Written::All, |(written, _)| written)
+/// Writes what waits for `cell` as far as it goes without waiting. For the driver of `own`, which goes on with
+/// the rest; if another connection has the slot by now, the rest is its driver's business.
+pub(crate) fn flush(broker: &Shared, pool: &mut Pool, cell: &Cell, own: &Arc<Link>) -> Written {
+    match write_out(broker, pool, cell) {
+        Some((written, link)) if Arc::ptr_eq(&link, own) => written,
+        other => leave(other),
+    }
 }
 
 /// The same for another connection's slot: what is left is its own driver's business.
 pub(crate) fn write_through(broker: &Shared, pool: &mut Pool, cell: &Cell) {
-    match write_out(broker, pool, cell) {
+    leave(write_out(broker, pool, cell));
+}
+
+fn leave(unfinished: Option<(Written, Arc<Link>)>) -> Written {
+    match unfinished {
         Some((Written::Blocked, link)) => link.signal(Signals::WRITE),
         Some((Written::Failed, link)) => link.signal(Signals::CLOSE),
         _ => {}
     }
+    Written::All
 }
 
 fn write_out(broker: &Shared, pool: &mut Pool, cell: &Cell) -> Option<(Written, Arc<Link>)> {

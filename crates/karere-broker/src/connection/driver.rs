@@ -20,7 +20,7 @@ use crate::hooks::ClientInfo;
 use crate::slot::Cell;
 use crate::sync::Arc;
 use crate::work::{self, DELIVERIES_MAX, Source, Work};
-use crate::write::{Written, flush};
+use crate::write::{Written, flush, write_through};
 
 /// A partial packet of this many bytes goes on growing where it is; a smaller one goes back to the bench for
 /// the next read, and so gives its own buffer up.
@@ -104,9 +104,30 @@ impl<R: Reader> Driver<R> {
         }
     }
 
-    /// What is needed after the conversation.
-    pub(super) fn into_parts(self) -> (R, Arc<Cell>) {
+    /// What is needed after the conversation. What the client had sent by then is brought to its end: a message
+    /// is for all or for none.
+    pub(super) fn into_parts(mut self) -> (R, Arc<Cell>) {
+        if let Some(rest) = self.rest.take() {
+            self.finish(*rest);
+        }
         (self.reader, self.cell)
+    }
+
+    fn finish(&self, rest: Rest) {
+        let Some(mut work) = rest.work else { return };
+        let Some(asked) = rest.asked else {
+            return bench::with(|bench| work.finish(&self.source(), &mut bench.pool));
+        };
+        if self.broker.is_closing() {
+            return;
+        }
+        let (broker, cell, tells) = (self.broker.clone(), self.cell.clone(), self.tells);
+        tokio::spawn(async move {
+            asked.await.into_iter().for_each(|task| work.push_task(task));
+            let source = Source { broker: &broker, cell: Some(&cell), link: None, tells };
+            bench::with(|bench| work.finish(&source, &mut bench.pool));
+            bench::with(|bench| write_through(&broker, &mut bench.pool, &cell));
+        });
     }
 
     /// Until the conversation is over.
@@ -233,22 +254,26 @@ impl<R: Reader> Driver<R> {
         self.work(pool, work, ending)
     }
 
+    fn source(&self) -> Source<'_> {
+        Source { broker: &self.broker, cell: Some(&self.cell), link: Some(&self.link), tells: self.tells }
+    }
+
     /// Does what `work` holds, a turn's worth of it, and writes; then, if something must be over before the
     /// next packet is read, remembers it.
     fn work(&mut self, pool: &mut Pool, work: &mut Work, ending: Option<End>) -> Next {
-        let source = Source {
-            broker: &self.broker,
-            cell: Some(&self.cell),
-            link: Some(&self.link),
-            tells: self.tells,
-        };
+        let source = self.source();
         let mut budget = DELIVERIES_MAX;
         let done = work.advance(&source, pool, &mut budget);
         let outcome = work.take_outcome();
-        match flush(&self.broker, pool, &self.cell) {
+        // Taken away even if the connection ends below: the bench is the next connection's.
+        let left = (!done).then(|| std::mem::take(work));
+        match flush(&self.broker, pool, &self.cell, &self.link) {
             Written::All => {}
             Written::Blocked => self.blocked = true,
-            Written::Failed => return Next::End(End::Cut),
+            Written::Failed => {
+                self.rest.get_or_insert_default().work = left;
+                return Next::End(End::Cut);
+            }
         }
         let ending =
             ending.or(outcome.goodbye.map(|_| End::Theirs)).or(outcome.refused_client.then_some(End::Ours));
@@ -263,7 +288,7 @@ impl<R: Reader> Driver<R> {
         if done {
             return Next::Again;
         }
-        rest.work = Some(std::mem::take(work));
+        rest.work = left;
         Next::Yield
     }
 
@@ -307,7 +332,7 @@ impl<R: Reader> Driver<R> {
     }
 
     fn flush(&mut self, bench: &mut Bench) -> Written {
-        let written = flush(&self.broker, &mut bench.pool, &self.cell);
+        let written = flush(&self.broker, &mut bench.pool, &self.cell, &self.link);
         self.blocked = written == Written::Blocked;
         written
     }

@@ -137,8 +137,10 @@ pub(super) fn acknowledge(source: &Source<'_>, answers: impl Iterator<Item = (Ac
     if answers.peek().is_none() {
         return;
     }
-    // Let go meanwhile: the client sends again what is not acknowledged.
-    let Some(mut state) = source.lock() else { return };
+    // Also when another connection has the session by now: a QoS 2 message that it sends again is answered
+    // by this, not routed again. What belonged to the old connection alone is known to be stale.
+    let Some(cell) = source.cell else { return };
+    let mut state = cell.lock();
     let now = source.broker.clock.now();
     source.broker.commit.acknowledge(&mut state.place.slot, now, answers);
 }

@@ -235,3 +235,35 @@ fn nobody_publishes_under_sys_but_the_broker() {
         client.expect_nothing().await;
     });
 }
+
+/// Answers when it is told to.
+struct Patient(std::sync::Arc<tokio::sync::Semaphore>);
+
+impl MessageHook for Patient {
+    fn publish<'a>(&'a self, _client: &'a ClientInfo, message: Message) -> HookFuture<'a, Option<Message>> {
+        Box::pin(async move {
+            self.0.acquire().await.unwrap().forget();
+            Some(message)
+        })
+    }
+}
+
+#[test]
+fn a_takeover_while_a_hook_thinks_neither_loses_nor_doubles_a_qos_2_message() {
+    run(async {
+        let answers = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+        let broker = builder().message_hook(Patient(answers.clone())).start().await.unwrap();
+        let mut reader = TestClient::v5(&broker, "reader").await;
+        reader.subscribe("a", AtMostOnce).await;
+        let (mut first, _) = TestClient::durable(&broker, "twice").await;
+        first.publish(message("a", "once", ExactlyOnce), 1).await;
+        until("it has come", || broker.counters().publish_received == 1).await;
+        let (mut second, _) = TestClient::durable(&broker, "twice").await;
+        first.expect_disconnect(ReasonCode::SessionTakenOver).await;
+        second.publish(message("a", "once", ExactlyOnce), 1).await;
+        answers.add_permits(1);
+        assert!(matches!(second.receive().await, Packet::PubRec(got) if got == ack(1)));
+        reader.expect_payload("once").await;
+        reader.expect_nothing().await;
+    });
+}

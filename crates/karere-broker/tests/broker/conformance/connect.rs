@@ -211,7 +211,9 @@ fn nothing_larger_than_the_client_takes_is_sent_and_what_is_too_large_counts_as_
         let (mut client, _) = TestClient::connect_with(&broker, small).await;
         client.subscribe("a", ExactlyOnce).await;
         let mut publisher = TestClient::v5(&broker, "publisher").await;
-        for payload in ["one", &"x".repeat(40), "two"] {
+        let large = "x".repeat(40);
+        publisher.publish(message("a", &large, AtMostOnce), 0).await;
+        for payload in [&large, "one", &large, "two"] {
             publish_exactly_once(&mut publisher, "a", payload, 1).await;
         }
         let first = client.expect_payload("one").await.packet_id.unwrap().get();

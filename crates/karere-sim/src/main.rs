@@ -1,0 +1,101 @@
+//! `karere-sim --seeds N [--seed S] [--fault NAME]`: runs seeds on all cores, and shows what fails.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use karere_sim::{Counts, Fault, minimal_trace, simulate};
+
+const HELP: &str = "\
+Usage: karere-sim [--seeds N] [--seed S] [--fault NAME]
+
+  --seeds N     how many seeds to run; 1,000, or 1 with --seed
+  --seed S      the first of them; 1
+  --fault NAME  commit a fault on purpose, to see that it is seen
+
+Example: karere-sim --seed 4711
+";
+
+/// Failing seeds that are shown in full, at most.
+const SHOWN_MAX: usize = 3;
+
+struct Task {
+    first: u64,
+    seeds: u64,
+    fault: Option<Fault>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match read(&arguments) {
+        Ok(task) => run(&task),
+        Err(error) => {
+            eprintln!("{error}\n{HELP}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read(arguments: &[String]) -> Result<Task, String> {
+    let (mut first, mut seeds, mut fault) = (None, None, None);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} wants a value, or is not known"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{word} {value}: not a number"));
+        match word.as_str() {
+            "--seeds" => seeds = Some(number()?),
+            "--seed" => first = Some(number()?),
+            "--fault" => fault = Some(value.parse()?),
+            _ => return Err(format!("no such option: {word}")),
+        }
+    }
+    let seeds = seeds.unwrap_or(if first.is_some() { 1 } else { 1_000 });
+    Ok(Task { first: first.unwrap_or(1), seeds, fault })
+}
+
+fn run(task: &Task) -> ExitCode {
+    let start = Instant::now();
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let (counts, failed) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    let index = next.fetch_add(1, Relaxed);
+                    if index >= task.seeds {
+                        return;
+                    }
+                    let verdict = simulate(task.first + index, task.fault);
+                    if let Ok(mut counts) = counts.lock() {
+                        *counts += verdict.counts;
+                    }
+                    if let (false, Ok(mut failed)) = (verdict.violations.is_empty(), failed.lock()) {
+                        failed.push(verdict);
+                        stop.store(failed.len() >= 10 * SHOWN_MAX, Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    let failed = failed.into_inner().unwrap_or_default();
+    for (index, verdict) in failed.iter().enumerate() {
+        print!("{verdict}");
+        if index < SHOWN_MAX {
+            println!("{}", minimal_trace(verdict.seed, task.fault).unwrap_or_default());
+        }
+    }
+    let ran = next.into_inner().min(task.seeds);
+    println!("{:?}", counts.into_inner().unwrap_or_default());
+    println!(
+        "{ran} seeds from {}, {} failed, {seconds:.1} s, {:.0} a second",
+        task.first,
+        failed.len(),
+        ran as f64 / seconds
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
