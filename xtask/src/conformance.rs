@@ -37,7 +37,7 @@ pub(crate) fn conformance(root: &Path) -> Result<(), String> {
     let mut total = Count::default();
     for standard in ids::read(&tree) {
         println!("MQTT {}", standard.name);
-        println!("{}", line("", ["statements", "broker", "client", "not ours", "open"].map(str::to_owned)));
+        println!("{}", line("", &["statements", "broker", "client", "not ours", "open"].map(str::to_owned)));
         let mut sum = Count::default();
         for chapter in &standard.chapters {
             let count = count(&all, &standard, chapter);
@@ -156,10 +156,10 @@ impl Count {
 
 fn numbers(title: &str, count: Count) -> String {
     let Count { statements, broker, client, not_ours, open } = count;
-    line(title, [statements, broker, client, not_ours, open].map(|number| number.to_string()))
+    line(title, &[statements, broker, client, not_ours, open].map(|number| number.to_string()))
 }
 
-fn line(title: &str, columns: [String; 5]) -> String {
+fn line(title: &str, columns: &[String; 5]) -> String {
     let columns: String = columns.iter().map(|column| format!("{column:>12}")).collect();
     format!("  {title:<40}{columns}")
 }

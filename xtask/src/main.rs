@@ -3,11 +3,13 @@
 //! No dependencies, so that the first command in a fresh clone starts within seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
+mod bench;
 mod conformance;
 mod fuzz;
 mod loc;
 mod process;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 
@@ -20,11 +22,16 @@ Automation for karere.
 Usage: cargo xtask <command>
 
   setup        install what the end-to-end tests talk to: mosquitto, paho-mqtt, MQTT.js
+  setup bench  install what `bench` compares with beside: rumqttd
   test         everything that must pass before a change lands; the last line counts it
   test --fast  the same without setup and without the end-to-end tests
   tidy         our own lint: sizes, words, dead files, links, the three laws of DESIGN.md, statements without a test
   conformance  the standards' statements by chapter: how many are shown by tests, for the broker and for the client
   fuzz         [--minutes N] [--target T]: fuzz the core, N (10) minutes for each target, with a nightly toolchain
+  sim          [--seeds N] [--seed S] [--fault NAME]: many clients and one broker, decided by a seed
+  bench        [--quick] [--rounds N] [--secs S] [--only NAME] [--json FILE]: what a message costs the brokers
+  bench clients [--rounds N] [--json FILE]: what it costs our client
+  bench counts  [--record]: instructions a message, against those recorded
   loc          lines of code, comments and tests in each crate
 ";
 
@@ -37,6 +44,7 @@ fn main() -> ExitCode {
     };
     match words.as_slice() {
         ["setup"] => setup::setup(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        ["setup", "bench"] => bench::setup(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         ["test"] => test::test(&root, test::Extent::Full),
         ["test", "--fast"] => test::test(&root, test::Extent::Fast),
         ["tidy"] => tidy_command(&root),
@@ -45,6 +53,10 @@ fn main() -> ExitCode {
         }
         ["fuzz", rest @ ..] => {
             fuzz::fuzz(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+        }
+        ["sim", rest @ ..] => sim::sim(&root, rest),
+        ["bench", rest @ ..] => {
+            bench::bench(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
         }
         ["loc"] => loc::loc(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {

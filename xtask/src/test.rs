@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::process::{Output, capture, cargo, tee};
-use crate::{fuzz, setup, tidy};
+use crate::{bench, fuzz, setup, tidy};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "tests", fast: true, run: tests },
     Stage { name: "doc tests", fast: true, run: doc_tests },
     Stage { name: "fuzz", fast: false, run: |root, _| fuzz_smoke(root) },
+    Stage { name: "bench", fast: false, run: |root, _| bench_smoke(root) },
 ];
 
 /// The crates whose documentation is read by others.
@@ -171,6 +172,18 @@ fn fuzz_smoke(root: &Path) -> Count {
         Ok(fuzz::Smoke::Ran { clean, crashed }) => Count { passed: clean, failed: crashed },
         Ok(fuzz::Smoke::Skipped) => {
             println!("no nightly toolchain (rustup toolchain install nightly): not fuzzed");
+            Count::default()
+        }
+        Err(error) => check(Err(error)),
+    }
+}
+
+/// Loss and order only: what a time would say depends on what else the machine does.
+fn bench_smoke(root: &Path) -> Count {
+    match bench::smoke(root) {
+        Ok(bench::Smoke::Clean) => Count::OK,
+        Ok(bench::Smoke::Skipped) => {
+            println!("mqload is not beside this repository: no load was put on the broker");
             Count::default()
         }
         Err(error) => check(Err(error)),
