@@ -17,12 +17,21 @@ const TARGETS: [&str; 6] = ["decode", "round_trip", "chunking", "client", "broke
 const AT_ONCE: usize = 2;
 
 const MINUTES: u64 = 10;
-const SMOKE: Duration = Duration::from_secs(5);
+/// What the smoke run does: the same inputs each time, so that a red run is somebody's change and not chance.
+const SMOKE: Length = Length::Runs(8_000);
 
 /// What lets libFuzzer see which branches an input took, and what was compared with what.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// How long a target runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Time(Duration),
+    /// So many inputs, made from a fixed seed and nothing that earlier runs have found.
+    Runs(u64),
+}
 
 /// A run of one target.
 struct Report {
@@ -50,13 +59,17 @@ pub(crate) fn fuzz(root: &Path, arguments: &[&str]) -> Result<(), String> {
         return Err("no nightly toolchain. Get one: rustup toolchain install nightly".to_owned());
     };
     build(root, &host)?;
-    match run(root, &host, &targets, time)?.iter().filter(|report| report.crash.is_some()).count() {
+    match run(root, &host, &targets, Length::Time(time))?
+        .iter()
+        .filter(|report| report.crash.is_some())
+        .count()
+    {
         0 => Ok(()),
         crashed => Err(format!("fuzz: {crashed} of {} targets crashed", targets.len())),
     }
 }
 
-/// A few seconds of each target, to see that they run.
+/// Some thousand inputs for each target, to see that they run.
 ///
 /// # Errors
 /// That they cannot be built.
@@ -110,13 +123,13 @@ fn build(root: &Path, host: &str) -> Result<(), String> {
     if tee(&mut command).success { Ok(()) } else { Err("the fuzz targets do not build".to_owned()) }
 }
 
-fn run(root: &Path, host: &str, targets: &[&'static str], time: Duration) -> Result<Vec<Report>, String> {
+fn run(root: &Path, host: &str, targets: &[&'static str], length: Length) -> Result<Vec<Report>, String> {
     let mut reports = Vec::new();
     for some in targets.chunks(AT_ONCE) {
         let threads = some.iter().map(|&target| {
             let (root, binary) =
                 (root.to_owned(), root.join("target/fuzz").join(host).join("release").join(target));
-            thread::spawn(move || run_one(&root, &binary, target, time))
+            thread::spawn(move || run_one(&root, &binary, target, length))
         });
         for thread in threads.collect::<Vec<_>>() {
             let report = thread.join().map_err(|_| "a thread panicked".to_owned())??;
@@ -127,13 +140,19 @@ fn run(root: &Path, host: &str, targets: &[&'static str], time: Duration) -> Res
     Ok(reports)
 }
 
-fn run_one(root: &Path, binary: &Path, target: &'static str, time: Duration) -> Result<Report, String> {
+fn run_one(root: &Path, binary: &Path, target: &'static str, length: Length) -> Result<Report, String> {
     let folder = |name: &str| -> Result<PathBuf, String> {
         let folder = root.join("target/fuzz").join(name).join(target);
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(folder)
     };
-    let (corpus, crashes) = (folder("corpus")?, folder("crashes")?);
+    let smoke = matches!(length, Length::Runs(_));
+    let corpus = folder(if smoke { "smoke" } else { "corpus" })?;
+    if smoke {
+        fs::remove_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
+        folder("smoke")?;
+    }
+    let crashes = folder("crashes")?;
     // The seeds are the same each time; what a run has found stays beside them.
     if !capture(Command::new(binary).env("KARERE_FUZZ_SEEDS", &corpus)).success {
         return Err(format!("{target} writes no seeds"));
@@ -142,7 +161,10 @@ fn run_one(root: &Path, binary: &Path, target: &'static str, time: Duration) -> 
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let mut command = Command::new(binary);
     command.args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-print_final_stats=1"]);
-    command.arg(format!("-max_total_time={}", time.as_secs()));
+    match length {
+        Length::Time(time) => command.arg(format!("-max_total_time={}", time.as_secs())),
+        Length::Runs(runs) => command.arg(format!("-runs={runs}")).arg("-seed=1"),
+    };
     command.arg(format!("-artifact_prefix={}/", crashes.display())).arg(&corpus);
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).status();
     let success = status.map_err(|error| format!("{}: {error}", binary.display()))?.success();

@@ -21,6 +21,9 @@ Example: karere-sim --seed 4711
 /// Failing seeds that are shown in full, at most.
 const SHOWN_MAX: usize = 3;
 
+/// After how many seeds a line says how far it is.
+const PROGRESS_EVERY: u64 = 5_000;
+
 struct Task {
     first: u64,
     seeds: u64,
@@ -68,6 +71,9 @@ fn run(task: &Task) -> ExitCode {
                     let index = next.fetch_add(1, Relaxed);
                     if index >= task.seeds {
                         return;
+                    }
+                    if index > 0 && index.is_multiple_of(PROGRESS_EVERY) {
+                        eprintln!("{index} seeds, {:.0} s", start.elapsed().as_secs_f64());
                     }
                     let verdict = simulate(task.first + index, task.fault);
                     if let Ok(mut counts) = counts.lock() {

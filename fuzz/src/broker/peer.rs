@@ -15,6 +15,8 @@ pub(super) struct Peer {
     over: bool,
     /// On this connection things were sent that a client with manners does not send.
     pub(super) rude: bool,
+    /// The same in this session: identifiers may stand for other exchanges than we know of.
+    pub(super) tainted: bool,
     receive_maximum: usize,
     maximum_packet_size: usize,
     topic_alias_maximum: u16,
@@ -44,6 +46,7 @@ impl Default for Peer {
             awaited: None,
             over: false,
             rude: false,
+            tainted: false,
             receive_maximum: 0,
             maximum_packet_size: 0,
             topic_alias_maximum: 0,
@@ -81,6 +84,7 @@ impl Peer {
             self.seen.clear();
             self.unreleased.clear();
             self.sent.clear();
+            self.tainted = false;
         }
     }
 

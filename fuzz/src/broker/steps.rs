@@ -269,8 +269,8 @@ impl World {
     /// What follows a client with manners does not send. It has read everything: what its acknowledgement is for is
     /// known then.
     fn be_rude(&mut self, at: usize) {
-        self.flush(at);
-        self.seats[at].peer.rude = true;
+        while self.flush(at) {}
+        (self.seats[at].peer.rude, self.seats[at].peer.tainted) = (true, true);
     }
 
     fn feed_raw(&mut self, u: &mut Unstructured<'_>, at: usize) -> Result<()> {
@@ -319,7 +319,8 @@ impl World {
                 Some(publish) => Packet::Publish(Publish { dup: true, ..publish }),
                 None => Packet::PubRel(Ack::success(packet_id)),
             };
-            self.feed(at, &packet);
+            let taken = self.feed_unknown(at, &packet);
+            assert!(taken || self.seats[at].peer.tainted, "refused: {packet:?}");
         }
     }
 

@@ -26,6 +26,8 @@ impl World {
         let expiry = if version.is_v5() && u.ratio(1, 4)? { Some(u.int_in_range(0..=3)?) } else { None };
         let topic_alias = if version.is_v5() && u.ratio(1, 8)? { u.arbitrary()? } else { None };
         let known = topic_alias.is_some_and(|alias| self.server.knows_alias(alias)) && u.arbitrary()?;
+        // An alias alone that was never set is the application's mistake, and the server's to find.
+        let topic_alias = topic_alias.filter(|_| known || !topic.is_empty());
         let outgoing = Outgoing {
             topic: if known { "" } else { &topic },
             payload: if u.arbitrary()? { Payload::Shared(&shared) } else { Payload::Borrowed(&payload) },
