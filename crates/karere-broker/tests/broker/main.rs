@@ -5,6 +5,7 @@ mod conformance;
 mod connect;
 mod embedding;
 mod hooks;
+mod hostile;
 mod pressure;
 mod qos;
 mod retained;

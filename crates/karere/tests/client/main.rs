@@ -7,6 +7,8 @@ mod asynchronous;
 mod blocking;
 #[cfg(feature = "tokio")]
 mod broker;
+#[cfg(feature = "tokio")]
+mod hostile;
 mod lifecycle;
 mod one_shot;
 mod peer;

@@ -1,0 +1,1 @@
+"""MQTT for Python on a Rust core."""
