@@ -1,12 +1,15 @@
-//! What counting needs: an allocator that counts, and peers that cost the process nothing.
+//! What counting needs: an allocator that counts, and peers that cost the process nothing. What measuring needs: a
+//! job for a client and a clock of CPU.
 //!
-//! Counts do not flake, times do: these are asserted in the tests of this crate.
+//! Counts do not flake, times do: counts are asserted in the tests of this crate.
 
+mod load;
 mod peer;
 
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use load::{Job, Mark};
 pub use peer::{Peer, Raw, wait_until};
 pub use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
