@@ -201,6 +201,13 @@ impl Peer {
         })
     }
 
+    /// Whether `packet` answers a message that has not been read: it may be on its way, and will not come again.
+    pub(super) fn acknowledges_unread(&self, packet: &Packet) -> bool {
+        let (Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubComp(ack)) = packet else { return false };
+        let id = &ack.packet_id;
+        !self.unacknowledged.contains_key(id) && !self.to_answer.iter().any(|(_, waiting)| waiting == id)
+    }
+
     /// Something that was not ours to send was sent in our name: what we know is as it would be then.
     pub(super) fn on_sent(&mut self, packet: &Packet) {
         match packet {

@@ -159,6 +159,11 @@ impl World {
     /// The broker has taken a packet without an error. Returns how many messages it has to route for it.
     fn on_taken(&mut self, at: usize, packet: &Packet) -> usize {
         let seat = &mut self.seats[at];
+        if seat.peer.acknowledges_unread(packet)
+            && let Some(session) = &mut seat.session
+        {
+            session.expected[1].iter_mut().for_each(|expected| expected.required = false);
+        }
         seat.peer.on_sent(packet);
         let Some(session) = &mut seat.session else { return 0 };
         match packet {
