@@ -64,6 +64,11 @@ impl Seat {
                 if let (Some(packet_id), true) = (publish.packet_id, next.shared.is_some()) {
                     self.peer.shared.insert(packet_id);
                 }
+                let differs = |other: &Expected| other.is_of(publish, v5) && other.shared != next.shared;
+                if let (Some(packet_id), true) = (publish.packet_id, expected.iter().any(differs)) {
+                    self.peer.shared.insert(packet_id);
+                    self.peer.ambiguous.insert(packet_id);
+                }
                 if !next.required || next.is_expired(now) {
                     // Which of two copies this is nobody can tell: the other one may be the one that was lost.
                     let same = |other: &&mut Expected| {
