@@ -27,7 +27,11 @@ async fn run(job: Job) -> Result<String> {
     let qos = rumqttc::qos(job.qos)?;
     let (client, mut events) = AsyncClient::new(options, REQUESTS_MAX);
     while !matches!(events.poll().await?, Event::Incoming(Incoming::ConnAck(_))) {}
-    if job.publishes { publish(job, qos, client, events).await } else { receive(job, qos, client, events).await }
+    if job.publishes {
+        publish(job, qos, client, events).await
+    } else {
+        receive(job, qos, client, events).await
+    }
 }
 
 async fn publish(job: Job, qos: QoS, client: AsyncClient, events: EventLoop) -> Result<String> {
