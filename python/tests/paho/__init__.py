@@ -1,0 +1,1 @@
+"""The client of `karere.paho`: what paho's own suite and the golden tables do not look at."""
