@@ -1,4 +1,4 @@
-//! Being asked to stop.
+//! Being asked to stop, or to read files anew.
 
 use std::io;
 
@@ -42,5 +42,34 @@ impl Stop {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Waits for SIGHUP, where there is such a signal. Ready to listen once made.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Reload {
+    /// # Errors
+    /// The system's, when no handler can be installed.
+    pub(crate) fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        Ok(Self {
+            #[cfg(unix)]
+            hangup,
+        })
+    }
+
+    /// Resolves when asked to read files anew; cancel safe.
+    pub(crate) async fn requested(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }

@@ -1,10 +1,15 @@
 //! Where a server is.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+
+mod parse;
 
 /// The port of MQTT over TCP, as registered with IANA.
 pub const DEFAULT_PORT: u16 = 1883;
+/// The port of MQTT over TLS, as registered with IANA.
+pub const DEFAULT_TLS_PORT: u16 = 8883;
 
 /// Where a server is, and over what it is reached.
 ///
@@ -14,22 +19,56 @@ pub const DEFAULT_PORT: u16 = 1883;
 /// assert_eq!("broker.example".parse(), Ok(Address::tcp("broker.example", 1883)));
 /// assert_eq!("[::1]:1884".parse(), Ok(Address::tcp("::1", 1884)));
 /// assert_eq!(Address::tcp("::1", 1884).to_string(), "[::1]:1884");
+/// assert_eq!("mqtts://broker.example".parse(), Ok(Address::tls("broker.example", 8883)));
+/// assert_eq!(Address::tls("broker.example", 8883).to_string(), "mqtts://broker.example:8883");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
-    /// MQTT directly over TCP.
+    /// MQTT directly over TCP: `mqtt://`.
     Tcp {
         /// A name or an IP address, IPv6 without brackets.
         host: String,
         /// The port.
         port: u16,
     },
+    /// MQTT over TLS: `mqtts://`.
+    Tls {
+        /// As with TCP.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// MQTT over WebSocket: `ws://`.
+    WebSocket {
+        /// As with TCP.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The path, with its slash, and the query if there is one.
+        path: String,
+    },
+    /// MQTT over WebSocket over TLS: `wss://`.
+    SecureWebSocket {
+        /// As with TCP.
+        host: String,
+        /// The port.
+        port: u16,
+        /// As with WebSocket.
+        path: String,
+    },
+    /// MQTT over a Unix domain socket: `unix:`.
+    Unix {
+        /// Its file.
+        path: PathBuf,
+    },
 }
 
 /// What a URL says: an address, and what may stand around it.
 ///
-/// `mqtt://[user[:password]@]host[:port][/topic]`; user, password and topic may be percent-encoded.
+/// `mqtt://[user[:password]@]host[:port][/topic]`, or `mqtts`, where the port is 8883 by default; the same with `ws`
+/// (80) and `wss` (443), where the path is the WebSocket's, `/mqtt` if there is none; `unix:/path/to/socket`. User,
+/// password, topic and the path of a Unix socket may be percent-encoded.
 ///
 /// ```
 /// use karere_net::{Address, Url};
@@ -38,6 +77,9 @@ pub enum Address {
 /// assert_eq!(url.address, Address::tcp("broker.example", 1883));
 /// assert_eq!(url.password.as_deref(), Some("s@lt"));
 /// assert_eq!(url.topic.as_deref(), Some("iot/home"));
+///
+/// let url: Url = "wss://broker.example".parse()?;
+/// assert_eq!(url.address, Address::secure_websocket("broker.example", 443, "/mqtt"));
 /// # Ok::<(), karere_net::AddressError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +90,7 @@ pub struct Url {
     pub username: Option<String>,
     /// Password.
     pub password: Option<String>,
-    /// What follows the first slash, without it; none when it is empty.
+    /// What follows the first slash, without it; none when it is empty, and with WebSocket.
     pub topic: Option<String>,
 }
 
@@ -59,17 +101,17 @@ pub enum AddressError {
     /// There is no host.
     #[error("`{0}` names no host. Try localhost:1883")]
     NoHost(String),
+    /// There is no path to a Unix domain socket.
+    #[error("`{0}` names no socket. Try unix:/run/karere.sock")]
+    NoPath(String),
     /// The port is no number from 1 to 65,535.
     #[error("`{0}` is no port: a number from 1 to 65535 is needed")]
     Port(String),
     /// An IPv6 address whose bracket is not closed, or with something but a port behind it.
     #[error("`{0}` is no IPv6 address in brackets. Try [::1]:1883")]
     Brackets(String),
-    /// A scheme that will be there, but is not yet.
-    #[error("{0}:// is not supported yet; mqtt:// is")]
-    NotYet(String),
     /// A scheme that is none of MQTT's.
-    #[error("`{0}` is no scheme of MQTT's; mqtt:// is")]
+    #[error("`{0}` is no scheme of MQTT's; mqtt, mqtts, ws, wss and unix are")]
     Scheme(String),
     /// Percent-encoding that is none, or does not give UTF-8.
     #[error("`{0}` is not percent-encoded UTF-8")]
@@ -83,19 +125,103 @@ impl Address {
         Self::Tcp { host: host.into(), port }
     }
 
-    /// The host's name or IP address.
+    /// Where to listen: as a client's address is read, but port 0 means any that is free.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn to_listen_on(text: &str) -> Result<Self, AddressError> {
+        Ok(parse::url(text, 0)?.address)
+    }
+
+    /// MQTT over TLS.
+    #[must_use]
+    pub fn tls(host: impl Into<String>, port: u16) -> Self {
+        Self::Tls { host: host.into(), port }
+    }
+
+    /// MQTT over WebSocket, at `path`, which begins with a slash.
+    #[must_use]
+    pub fn websocket(host: impl Into<String>, port: u16, path: impl Into<String>) -> Self {
+        Self::WebSocket { host: host.into(), port, path: path.into() }
+    }
+
+    /// MQTT over WebSocket over TLS, at `path`, which begins with a slash.
+    #[must_use]
+    pub fn secure_websocket(host: impl Into<String>, port: u16, path: impl Into<String>) -> Self {
+        Self::SecureWebSocket { host: host.into(), port, path: path.into() }
+    }
+
+    /// MQTT over a Unix domain socket.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::Unix { path: path.into() }
+    }
+
+    /// The host's name or IP address; that of a Unix domain socket is `localhost`.
     #[must_use]
     pub fn host(&self) -> &str {
         match self {
-            Self::Tcp { host, .. } => host,
+            Self::Tcp { host, .. }
+            | Self::Tls { host, .. }
+            | Self::WebSocket { host, .. }
+            | Self::SecureWebSocket { host, .. } => host,
+            Self::Unix { .. } => "localhost",
         }
     }
 
-    /// The port.
+    /// The port; 0 for a Unix domain socket.
     #[must_use]
     pub fn port(&self) -> u16 {
         match self {
-            Self::Tcp { port, .. } => *port,
+            Self::Tcp { port, .. }
+            | Self::Tls { port, .. }
+            | Self::WebSocket { port, .. }
+            | Self::SecureWebSocket { port, .. } => *port,
+            Self::Unix { .. } => 0,
+        }
+    }
+
+    /// The same at another host, and where one is given at another port. A Unix domain socket has neither.
+    #[must_use]
+    pub fn moved(mut self, to_host: Option<&str>, to_port: Option<u16>) -> Self {
+        if let Self::Tcp { host, port }
+        | Self::Tls { host, port }
+        | Self::WebSocket { host, port, .. }
+        | Self::SecureWebSocket { host, port, .. } = &mut self
+        {
+            if let Some(to_host) = to_host {
+                to_host.clone_into(host);
+            }
+            *port = to_port.unwrap_or(*port);
+        }
+        self
+    }
+
+    /// Whether TLS is spoken there.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls { .. } | Self::SecureWebSocket { .. })
+    }
+
+    /// Whether WebSocket is spoken there.
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        matches!(self, Self::WebSocket { .. } | Self::SecureWebSocket { .. })
+    }
+
+    /// Host and port as a URL and HTTP's header `Host` have them: IPv6 in brackets, and of a WebSocket's ports only those
+    /// that are not 80 or 443.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = match self.host() {
+            host if host.contains(':') => format!("[{host}]"),
+            host => host.to_owned(),
+        };
+        match self {
+            Self::Unix { .. }
+            | Self::WebSocket { port: 80, .. }
+            | Self::SecureWebSocket { port: 443, .. } => host,
+            _ => format!("{host}:{}", self.port()),
         }
     }
 }
@@ -105,15 +231,19 @@ impl FromStr for Address {
 
     /// `host`, `host:port`, `[ipv6]:port`, a bare IPv6 address, or a URL, of which the address is taken.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if text.contains("://") { Ok(text.parse::<Url>()?.address) } else { authority(text) }
+        Ok(text.parse::<Url>()?.address)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = self.authority();
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { .. } => f.write_str(&authority),
+            Self::Tls { .. } => write!(f, "mqtts://{authority}"),
+            Self::WebSocket { path, .. } => write!(f, "ws://{authority}{path}"),
+            Self::SecureWebSocket { path, .. } => write!(f, "wss://{authority}{path}"),
+            Self::Unix { path } => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -122,72 +252,8 @@ impl FromStr for Url {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Ok(Self { address: authority(text)?, username: None, password: None, topic: None });
-        };
-        check_scheme(scheme)?;
-        let (before, topic) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, host) = match before.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, before),
-        };
-        let (username, password) = match user.map(|user| user.split_once(':').ok_or(user)) {
-            None => (None, None),
-            Some(Err(user)) => (Some(decode(user)?), None),
-            Some(Ok((user, password))) => (Some(decode(user)?), Some(decode(password)?)),
-        };
-        let topic = if topic.is_empty() { None } else { Some(decode(topic)?) };
-        Ok(Self { address: authority(host)?, username, password, topic })
+        parse::url(text, 1)
     }
-}
-
-fn check_scheme(scheme: &str) -> Result<(), AddressError> {
-    match scheme.to_ascii_lowercase().as_str() {
-        "mqtt" | "tcp" => Ok(()),
-        "mqtts" | "ssl" | "ws" | "wss" | "unix" => Err(AddressError::NotYet(scheme.to_owned())),
-        _ => Err(AddressError::Scheme(scheme.to_owned())),
-    }
-}
-
-fn authority(text: &str) -> Result<Address, AddressError> {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, port)) if port.starts_with(':') => (host, port.strip_prefix(':')),
-            _ => return Err(AddressError::Brackets(text.to_owned())),
-        }
-    } else {
-        match text.split_once(':') {
-            // More than one colon: an IPv6 address without brackets, and so without a port.
-            Some((_, port)) if port.contains(':') => (text, None),
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        }
-    };
-    if host.is_empty() {
-        return Err(AddressError::NoHost(text.to_owned()));
-    }
-    Ok(Address::tcp(host, port.map_or(Ok(DEFAULT_PORT), parse_port)?))
-}
-
-fn parse_port(text: &str) -> Result<u16, AddressError> {
-    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| AddressError::Port(text.to_owned()))
-}
-
-fn decode(text: &str) -> Result<String, AddressError> {
-    let wrong = || AddressError::Encoding(text.to_owned());
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or_else(wrong);
-        let (high, low) = (digit()?, digit()?);
-        bytes.push((high << 4 | low) as u8);
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ mod link;
 mod log;
 
 pub use client::Client;
-pub use driver::{Driver, LoopError};
+pub use driver::{Driver, LoopError, Opened};
 pub use karere_net::Transport;
 pub use karere_net::sys::{BorrowedSocket, Ready};
 pub use log::{Level, Log};

@@ -49,7 +49,9 @@ pub use karere_core::codec::{
 pub use karere_core::connection::{Direction, PacketTrace};
 pub use karere_core::text::{Text, TextError};
 pub use karere_core::topic::{TopicError, TopicFilter, TopicName};
-pub use karere_net::{Address, AddressError, Url};
+#[cfg(feature = "tls")]
+pub use karere_net::tls;
+pub use karere_net::{Address, AddressError, Connector, Url};
 
 #[cfg(feature = "tokio")]
 pub use client::Client;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use karere_core::client;
 use karere_core::codec::{Properties, Version, Will};
 use karere_core::text::TextError;
-use karere_net::{Address, AddressError, Url};
+use karere_net::{Address, AddressError, Connector, Url};
 
 use crate::{Credentials, Handover, Text};
 
@@ -36,6 +36,8 @@ pub struct Options {
     pub core: client::Options,
     /// How long connecting may take, for all addresses of the server's name together; 5 seconds.
     pub connect_timeout: Duration,
+    /// What connecting needs to know beside the address: whom to trust with TLS, headers of a WebSocket.
+    pub connector: Connector,
     /// When to connect again after the connection was lost; none gives up.
     pub reconnect: Option<Reconnect>,
     /// Whether a blocking [`loop_forever`](crate::blocking::Client::loop_forever) goes on after the first connection failed.
@@ -86,6 +88,7 @@ impl Options {
             address,
             core: client::Options { seed: random(), ..client::Options::default() },
             connect_timeout: Duration::from_secs(5),
+            connector: Connector::default(),
             reconnect: Some(Reconnect::default()),
             retry_first_connection: false,
             credentials: CredentialsProvider::new(Credentials::default),
@@ -94,7 +97,8 @@ impl Options {
         }
     }
 
-    /// For `mqtt://[user[:password]@]host[:port]`. A topic in it is the caller's business ([`Url`]).
+    /// For `mqtt://[user[:password]@]host[:port]`, or the same with `mqtts`, `ws` or `wss`, or `unix:/path`. A topic in
+    /// it is the caller's business ([`Url`]).
     ///
     /// # Errors
     /// [`AddressError`] for what is no such URL, or has a user name that MQTT cannot carry.
@@ -192,6 +196,22 @@ impl Options {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whom to trust with `mqtts` and `wss`, and as whom to come; without it the system's authorities are trusted.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, client: karere_net::tls::Client) -> Self {
+        self.connector.tls = Some(client);
+        self
+    }
+
+    /// One more header of the request for a WebSocket (`ws`, `wss`). One that has the name of one of ours replaces it.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn websocket_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.connector.headers.push((name.into(), value.into()));
         self
     }
 

@@ -2,19 +2,27 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use karere::Address;
 
 const BROKER_EXAMPLES: &str = "\
 Examples:
   karere broker                                  on this machine only, port 1883
   karere broker -p 0                             on a free port, which it prints
   karere broker --bind 0.0.0.0 --allow-anonymous for everyone who can reach this machine
+  karere broker --cert c.pem --key k.pem         with TLS too: 8883, and 8084 for WebSocket
+  karere broker --listen ws://127.0.0.1:9001 --listen unix:/run/karere.sock
   karere broker --mosquitto-conf mosquitto.conf  as this file of mosquitto's says
 
+Port 8083 is opened too, for WebSocket, and with a certificate 8883 and 8084, unless --port, --listen or a file says
+where to listen. Where one of these three is taken, the broker does without. SIGHUP reads certificate, key and
+authorities anew.
+
 A mosquitto.conf means here what it means to mosquitto, with mosquitto's defaults; --port, --bind, --data and
---allow-anonymous override it. What karere does not have yet (TLS, user names and passwords, access lists, bridges, a
+--allow-anonymous override it. What karere does not have yet (TLS in such a file, user names and passwords, access lists, bridges, a
 store on disk) is named, with its line, and the broker does not start. With a listener and without `allow_anonymous
 true` clients are refused; without a listener there are only 127.0.0.1 and ::1.";
 
@@ -35,6 +43,16 @@ pub(crate) struct BrokerArgs {
     #[arg(short, long, value_name = "ADDRESS")]
     pub bind: Option<IpAddr>,
 
+    /// Where to listen, and what is spoken there: mqtt://ADDRESS[:PORT], mqtts://, ws://ADDRESS[:PORT][/PATH], wss://,
+    /// unix:PATH; may be given several times
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = Address::to_listen_on,
+        conflicts_with_all = ["port", "bind", "mosquitto_conf"]
+    )]
+    pub listen: Vec<Address>,
+
     /// Folder to keep sessions and retained messages in, or `none` to keep them in memory [default: none]
     #[arg(long, value_name = "DIR|none")]
     pub data: Option<Data>,
@@ -47,9 +65,38 @@ pub(crate) struct BrokerArgs {
     #[arg(long)]
     pub allow_anonymous: bool,
 
+    #[command(flatten)]
+    pub tls: BrokerTlsArgs,
+
     /// Print each connection, subscription and message
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// As whom a broker shows itself, and whose certificates it wants.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerTlsArgs {
+    /// PEM file of the broker's certificate, with those that vouch for it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        conflicts_with = "mosquitto_conf",
+        help_heading = "TLS"
+    )]
+    pub cert: Option<PathBuf>,
+
+    /// PEM file of its key
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "TLS")]
+    pub key: Option<PathBuf>,
+
+    /// PEM file of the authorities that clients' certificates must be of, where they bring one
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "TLS")]
+    pub cafile: Option<PathBuf>,
+
+    /// Refuse clients without a certificate
+    #[arg(long, requires = "cafile", help_heading = "TLS")]
+    pub require_certificate: bool,
 }
 
 /// See it work: a broker, a sensor and a subscriber in one process

@@ -1,10 +1,11 @@
 //! What `karere pub` and `karere sub` share: where to connect, and as whom.
 
 use clap::{ArgAction, Args};
-use karere::{Address, Options, Properties, QoS, TopicName, Url, Version};
+use karere::{Options, Properties, QoS, TopicName, Url, Version};
 use karere_core::codec::{Disconnect, Message, PacketType, PropertyId, PropertyOwner, ReasonCode, Will};
 
 use super::property::{self, PropertyArg};
+use super::transport::TransportArgs;
 use crate::exit::Failure;
 
 /// A Session Expiry Interval that never comes.
@@ -19,13 +20,17 @@ pub(crate) struct ConnectArgs {
     #[arg(short = 'h', long)]
     host: Option<String>,
 
-    /// Broker's port [default: 1883]
+    /// Broker's port [default: 1883, with TLS 8883]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Host, port, credentials and topic in one: mqtt://[user[:password]@]host[:port]/topic
+    /// Host, port, credentials and topic in one: mqtt://[user[:password]@]host[:port]/topic, or mqtts, ws, wss;
+    /// unix:/path
     #[arg(short = 'L', long)]
     url: Option<Url>,
+
+    #[command(flatten)]
+    transport: TransportArgs,
 
     /// MQTT version: 5, 311 or 31 [default: 311, or 5 where -D or -x needs it]
     #[arg(short = 'V', long = "protocol-version", value_name = "VERSION", value_parser = parse_version)]
@@ -141,13 +146,15 @@ impl ConnectArgs {
     pub(super) fn resolve(self, needs_v5: Option<&str>) -> Result<Connection, Failure> {
         let version = self.resolve_version(needs_v5)?;
         let client_id = self.resolve_client_id()?;
-        let mut options = Options::from_address(self.address())
+        let address = self.transport.address(self.url.as_ref(), self.host.as_deref(), self.port)?;
+        let mut options = Options::from_address(address)
             .version(version)
             .keep_alive(self.keep_alive)
             .clean_start(!self.disable_clean_session)
             .trace(self.debug)
             .client_id(&client_id)
             .map_err(|error| Failure::usage(format!("client id: {error}")))?;
+        options = self.transport.apply(options, self.quiet)?;
         options = self.set_properties(options)?;
         options = self.set_credentials(options)?;
         if let Some(will) = self.will()? {
@@ -165,15 +172,6 @@ impl ConnectArgs {
 
     pub(super) const fn is_quiet(&self) -> bool {
         self.quiet
-    }
-
-    /// What is given by itself goes before what the URL says.
-    fn address(&self) -> Address {
-        let (host, port) = match &self.url {
-            Some(url) => (url.address.host(), url.address.port()),
-            None => ("localhost", 1883),
-        };
-        Address::tcp(self.host.as_deref().unwrap_or(host), self.port.unwrap_or(port))
     }
 
     fn resolve_version(&self, needs_v5: Option<&str>) -> Result<Version, Failure> {

@@ -8,12 +8,13 @@ mod publish;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub(crate) use broker::{BrokerArgs, Data, DemoArgs};
+pub(crate) use broker::{BrokerArgs, BrokerTlsArgs, Data, DemoArgs};
 pub(crate) use connect::Connection;
 pub(crate) use publish::{PublishArgs, Publishing, Source};
 pub(crate) use subscribe::{Output, SubscribeArgs, Subscribing};

@@ -106,7 +106,6 @@ fn a_url_says_where_and_to_what_and_single_options_go_before_it() {
     assert_eq!(meant.connection.options.address, Address::tcp("broker.example", 1884));
     assert_eq!(meant.topic, "iot/home");
     assert_eq!(subscribed(&["-L", url, "-t", "b/#"]).filters, ["iot/home", "b/#"]);
-    assert!(refused(&["pub", "-L", "mqtts://broker/a", "-m", "x"]).contains("not supported yet"));
     assert!(refused(&["pub", "-L", "http://broker/a", "-m", "x"]).contains("no scheme of MQTT's"));
     assert!(refused(&["pub", "-L", "mqtt://broker", "-m", "x"]).contains("no topic"));
 }
@@ -303,8 +302,8 @@ fn properties_that_are_none_are_refused_with_what_there_is() {
 
 #[test]
 fn options_that_are_mosquittos_and_not_yet_ours_are_named() {
-    let message = refused(&["pub", "-t", "a", "-m", "x", "--cafile", "ca.pem"]);
-    assert!(message.contains("karere has no TLS yet"), "{message}");
+    let message = refused(&["pub", "-t", "a", "-m", "x", "--psk", "00"]);
+    assert!(message.contains("karere has no TLS-PSK yet"), "{message}");
     assert!(refused(&["sub", "-t", "a", "--bogus"]).contains("--bogus"));
     assert!(refused(&["broker", "-D", "connect", "a", "b"]).contains("-D"));
 }
@@ -320,4 +319,37 @@ fn what_is_not_said_about_a_broker_is_left_to_its_configuration() {
     let Ok(Command::Broker(args)) = typed(&["broker", "--mosquitto-conf", "a b.conf"]) else { panic!() };
     assert_eq!(args.mosquitto_conf.as_deref(), Some("a b.conf"));
     assert!(refused(&["broker", "--bind", "somewhere"]).contains("somewhere"));
+}
+
+#[test]
+fn tls_and_websocket_are_turned_on_by_their_options_and_have_their_ports() {
+    let address = |words: &[&str]| published(&[&["-m", "x"], words].concat()).connection.options.address;
+    assert_eq!(address(&["--ws"]), Address::websocket("localhost", 8083, "/mqtt"));
+    assert_eq!(
+        address(&["--ws", "--ws-path", "/x", "-p", "80", "-h", "b"]),
+        Address::websocket("b", 80, "/x")
+    );
+    assert_eq!(address(&["--tls-use-os-certs"]), Address::tls("localhost", 8883));
+    assert_eq!(
+        address(&["--tls-use-os-certs", "--ws"]),
+        Address::secure_websocket("localhost", 8084, "/mqtt")
+    );
+    assert_eq!(address(&["-p", "8883"]), Address::tls("localhost", 8883));
+    assert_eq!(address(&["-p", "8883", "--no-tls"]), Address::tcp("localhost", 8883));
+    assert_eq!(address(&["-L", "mqtts://b/t", "-p", "1"]), Address::tls("b", 1));
+    assert_eq!(address(&["-L", "wss://b/path", "-h", "c"]), Address::secure_websocket("c", 443, "/path"));
+    assert_eq!(address(&["-L", "ws://b", "--tls-use-os-certs"]), Address::secure_websocket("b", 80, "/mqtt"));
+    assert_eq!(address(&["--unix", "/run/s"]), Address::unix("/run/s"));
+    assert_eq!(address(&["-L", "unix:/run/s"]), Address::unix("/run/s"));
+}
+
+#[test]
+fn what_does_not_go_with_a_transport_is_refused() {
+    assert!(refused(&["sub", "-t", "a", "--unix", "/s", "-p", "1"]).contains("cannot be used with"));
+    assert!(refused(&["sub", "-t", "a", "-L", "unix:/s", "-p", "1"]).contains("-p means nothing"));
+    assert!(refused(&["sub", "-t", "a", "--tls-version", "tlsv1.1"]).contains("not safe any more"));
+    assert!(refused(&["sub", "-t", "a", "--ws", "--ws-header", "x"]).contains("'X-Token: secret'"));
+    assert!(
+        refused(&["sub", "-t", "a", "--cafile", "/nowhere/ca.pem"]).contains("cannot read /nowhere/ca.pem")
+    );
 }

@@ -3,19 +3,21 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use karere_broker::{Broker, BrokerHandle, Builder};
+use karere_broker::{Address, Broker, BrokerHandle, Builder};
 
 use super::hooks::Rules;
-use super::listen::{self, Listen};
+use super::listen::{self, Beside, Listen};
+use super::secured::Secured;
 use crate::args::{BrokerArgs, Data};
 use crate::exit::{Failure, Outcome};
 use crate::mosquitto_conf::{self, Configuration};
 use crate::output;
-use crate::signal::Stop;
+use crate::signal::{Reload, Stop};
 
 pub(crate) fn broker(args: &BrokerArgs) -> Outcome {
     let configuration = configuration(args)?;
-    super::run(None, run(args, configuration))
+    let secured = Secured::load(&args.tls)?;
+    super::run(None, run(args, configuration, secured.as_ref()))
 }
 
 /// What the file says, if there is one, and over it what the flags say.
@@ -30,6 +32,9 @@ fn configuration(args: &BrokerArgs) -> Result<Configuration, Failure> {
         Some(file) => mosquitto_conf::read(file, args.data.is_some()).map_err(Failure::usage)?,
         None => Configuration::default(),
     };
+    if !args.listen.is_empty() {
+        configuration.listen = Listen::Named(args.listen.clone());
+    }
     let had_listener = matches!(configuration.listen, Listen::At(_));
     configuration.listen = configuration.listen.moved(args.bind, args.port)?;
     if args.allow_anonymous {
@@ -55,6 +60,12 @@ const NOBODY_GETS_IN: &str = "there is a listener and no `allow_anonymous true`:
 
 /// Who asks for a listener with a flag, and not with a file, does not ask for one that refuses everybody.
 fn refuse_the_world(args: &BrokerArgs) -> Result<(), Failure> {
+    if !args.listen.is_empty() {
+        return Err(Failure::usage(
+            "what --listen names is reached from other machines, and there are no user names and passwords yet. \
+             To let everyone in: --allow-anonymous",
+        ));
+    }
     match (args.bind, &args.mosquitto_conf) {
         (Some(address), None) => Err(Failure::usage(format!(
             "--bind {address} is reached from other machines, and there are no user names and passwords yet. \
@@ -65,16 +76,29 @@ fn refuse_the_world(args: &BrokerArgs) -> Result<(), Failure> {
     }
 }
 
-async fn run(args: &BrokerArgs, configuration: Configuration) -> Outcome {
+async fn run(args: &BrokerArgs, configuration: Configuration, secured: Option<&Secured>) -> Outcome {
     let mut stop =
         Stop::new().map_err(|error| Failure::error(format!("cannot listen to signals: {error}")))?;
+    let mut reload =
+        Reload::new().map_err(|error| Failure::error(format!("cannot listen to signals: {error}")))?;
     for notice in &configuration.notices {
         output::complain(format_args!("karere: {notice}"));
     }
-    let broker = listen::start(builder(args, &configuration), &configuration.listen).await?;
+    let broker = listen::start(
+        builder(args, &configuration),
+        &configuration.listen,
+        // Who says where to listen does not ask for more.
+        Beside { usual_ports: args.port.is_none() && args.mosquitto_conf.is_none(), secured },
+    )
+    .await?;
     // Whoever started it may have closed its output: that is no reason not to run.
     let _ = output::print(greeting(&broker).trim_end());
-    stop.requested().await;
+    loop {
+        tokio::select! {
+            () = stop.requested() => break,
+            () = reload.requested() => secured.into_iter().for_each(Secured::reload),
+        }
+    }
     let closed = broker.shutdown().await;
     if closed.cut > 0 {
         output::complain(format!("karere: {} clients did not take what waited for them", closed.cut));
@@ -101,17 +125,18 @@ fn builder(args: &BrokerArgs, configuration: &Configuration) -> Builder {
 }
 
 fn greeting(broker: &BrokerHandle) -> String {
-    let mut text = addresses(broker.local_addrs());
-    if let Some(first) = broker.local_addrs().first() {
+    let mut text = addresses(broker.addresses());
+    let plain = broker.addresses().iter().filter(|address| matches!(address, Address::Tcp { .. }));
+    if let Some(first) = plain.filter_map(|address| address.to_string().parse().ok()).next() {
         text.push_str("\nIn another terminal:\n");
-        text.push_str(&commands(*first, "python/#", "python/mqtt"));
-        text.push_str("\nCtrl-C stops the broker.\n");
+        text.push_str(&commands(first, "python/#", "python/mqtt"));
     }
+    text.push_str("\nCtrl-C stops the broker.\n");
     text
 }
 
 /// The one line an address that scripts look for.
-pub(super) fn addresses(all: &[SocketAddr]) -> String {
+pub(super) fn addresses(all: &[Address]) -> String {
     let mut text = String::new();
     for address in all {
         let _ = writeln!(text, "karere: listening on {address}");

@@ -46,7 +46,7 @@ fn port(asked: Option<u16>) -> u16 {
 }
 
 fn greeting(broker: &BrokerHandle, address: SocketAddr) -> String {
-    let mut text = broker::addresses(broker.local_addrs());
+    let mut text = broker::addresses(broker.addresses());
     let _ = write!(
         text,
         "\nA sensor publishes each second, a subscriber prints what comes. Join in from another terminal:\n{}\n\

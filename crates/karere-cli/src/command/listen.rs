@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 
-use karere_broker::{Broker, BrokerHandle, Builder, StartError};
+use karere_broker::websocket::ServerOptions;
+use karere_broker::{Address, Broker, BrokerHandle, Builder, Listener, StartError};
 
+use super::secured::Secured;
 use crate::exit::Failure;
 use crate::output;
 
@@ -14,6 +16,8 @@ pub(crate) enum Listen {
     /// On this machine only, at this port of both loopback addresses; at IPv4's alone on a machine that has no other.
     Loopback(u16),
     At(Vec<Endpoint>),
+    /// With what is spoken there.
+    Named(Vec<Address>),
 }
 
 /// A port of an address, or of all.
@@ -37,11 +41,38 @@ pub(crate) enum Family {
 /// How often a free port is looked for that both versions of IP have free.
 const ATTEMPTS: u32 = 16;
 
+/// What may be listened on beside that.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    /// The ports for WebSocket and TLS, where they are free.
+    pub(super) usual_ports: bool,
+    pub(super) secured: Option<&'a Secured>,
+}
+
+/// The usual ports beside 1883, which are EMQX's: with WebSocket, with TLS, with both.
+const WEBSOCKET_PORT: u16 = 8083;
+const TLS_PORT: u16 = 8883;
+const SECURE_WEBSOCKET_PORT: u16 = 8084;
+
 /// Starts a broker. Port 0 takes a free one, the same on both loopback addresses.
 ///
 /// # Errors
 /// Names the address and the remedy.
-pub(super) async fn start(builder: Builder, listen: &Listen) -> Result<BrokerHandle, Failure> {
+pub(super) async fn start(
+    builder: Builder,
+    listen: &Listen,
+    beside: Beside<'_>,
+) -> Result<BrokerHandle, Failure> {
+    let listeners = listeners(listen, beside)?;
+    let listening = listeners.into_iter().fold(builder, Builder::listen);
+    let broker = listening.start().await.map_err(|error| failure(&error))?;
+    for error in broker.skipped() {
+        output::complain(format_args!("karere: warning: {error}. The broker does without"));
+    }
+    Ok(broker)
+}
+
+fn listeners(listen: &Listen, beside: Beside<'_>) -> Result<Vec<Listener>, Failure> {
     let addresses = match listen {
         Listen::Loopback(port) => loopback(*port).map_err(Failure::error)?,
         Listen::At(endpoints) => {
@@ -51,9 +82,48 @@ pub(super) async fn start(builder: Builder, listen: &Listen) -> Result<BrokerHan
             }
             addresses
         }
+        Listen::Named(named) => return named.iter().map(|address| beside.listener(address)).collect(),
     };
-    let listening = addresses.into_iter().fold(builder, Builder::listen);
-    listening.start().await.map_err(|error| failure(&error))
+    let usual = if beside.usual_ports { beside.usual(&addresses) } else { Vec::new() };
+    Ok(addresses.into_iter().map(Listener::tcp).chain(usual).collect())
+}
+
+impl Beside<'_> {
+    /// The usual ports at the hosts of `addresses`.
+    fn usual(self, addresses: &[String]) -> Vec<Listener> {
+        let hosts = addresses.iter().filter_map(|address| address.rsplit_once(':')).map(|(host, _)| host);
+        let at = |host: &str, port: u16| Listener::tcp(format!("{host}:{port}")).optional();
+        let mut listeners = Vec::new();
+        for host in hosts {
+            listeners.push(at(host, WEBSOCKET_PORT).websocket(ServerOptions::default()));
+            if let Some(Secured { server, .. }) = self.secured {
+                listeners.push(at(host, TLS_PORT).tls(server.clone()));
+                let secure = at(host, SECURE_WEBSOCKET_PORT).tls(server.clone());
+                listeners.push(secure.websocket(ServerOptions::default()));
+            }
+        }
+        listeners
+    }
+
+    fn listener(self, address: &Address) -> Result<Listener, Failure> {
+        let mut listener = match address {
+            Address::Unix { path } => return Ok(Listener::unix(path)),
+            _ if address.host().contains(':') => {
+                Listener::tcp(format!("[{}]:{}", address.host(), address.port()))
+            }
+            _ => Listener::tcp(format!("{}:{}", address.host(), address.port())),
+        };
+        if address.is_tls() {
+            let Some(Secured { server, .. }) = self.secured else {
+                return Err(Failure::usage(format!("{address} needs a certificate: --cert FILE --key FILE")));
+            };
+            listener = listener.tls(server.clone());
+        }
+        if let Address::WebSocket { path, .. } | Address::SecureWebSocket { path, .. } = address {
+            listener = listener.websocket(ServerOptions::default().path(Some(path.clone())));
+        }
+        Ok(listener)
+    }
 }
 
 impl Listen {
@@ -68,6 +138,8 @@ impl Listen {
                 None => return Ok(Self::Loopback(port.unwrap_or(was))),
                 Some(_) => (was, None, None),
             },
+            // The command line does not take both.
+            named @ Self::Named(_) => return Ok(named),
             Self::At(endpoints) => match <[Endpoint; 1]>::try_from(endpoints) {
                 Ok([Endpoint { host, port, family }]) => (port, host, family),
                 Err(several) => {
@@ -90,6 +162,10 @@ impl Listen {
             Self::At(endpoints) => endpoints.iter().all(|endpoint| {
                 let address = endpoint.host.as_deref().and_then(|host| host.parse::<IpAddr>().ok());
                 address.is_some_and(|address| address.is_loopback())
+            }),
+            Self::Named(addresses) => addresses.iter().all(|address| {
+                let host = address.host();
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
             }),
         }
     }
@@ -188,5 +264,5 @@ fn failure(error: &StartError) -> Failure {
 /// # Errors
 /// As [`start`].
 pub(super) async fn start_plain(port: u16) -> Result<BrokerHandle, Failure> {
-    start(Broker::builder(), &Listen::Loopback(port)).await
+    start(Broker::builder(), &Listen::Loopback(port), Beside::default()).await
 }

@@ -6,6 +6,7 @@ mod hooks;
 mod link;
 mod listen;
 mod publish;
+mod secured;
 mod subscribe;
 
 use std::time::Duration;

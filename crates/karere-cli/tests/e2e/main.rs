@@ -18,4 +18,5 @@ mod messages;
 mod mqttjs;
 mod output;
 mod paho;
+mod roads;
 mod sessions;

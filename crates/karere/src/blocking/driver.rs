@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use karere_net::Transport;
 use karere_net::sys::{self, Ready, WakeUp};
-use karere_net::tcp;
 use parking_lot::Mutex;
 
 use super::link::{Link, WRITES_MAX};
@@ -51,6 +50,9 @@ pub struct Driver {
     pub(super) patient: AtomicBool,
 }
 
+/// A stream that is connected and not yet used. Dropping it closes it.
+pub struct Opened(Box<dyn Transport>);
+
 /// Why a turn of the loop did nothing, or was the last one of a connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -81,7 +83,7 @@ impl Driver {
         })
     }
 
-    /// Connects by TCP to the address of the options, blocking; CONNECT is in the outbox then.
+    /// Connects to the address of the options, blocking; CONNECT is in the outbox then.
     ///
     /// # Errors
     /// [`ConnectError::Network`], [`ConnectError::Socket`].
@@ -91,18 +93,31 @@ impl Driver {
 
     /// [`connect`](Self::connect), unless nobody wants it any more when the stream is there.
     pub(super) fn connect_if(&self, is_wanted: impl FnOnce() -> bool) -> Result<(), ConnectError> {
-        let options = self.options();
-        let stream = tcp::connect(&options.address, options.connect_timeout)?;
-        stream.set_nonblocking(true)?;
+        let opened = self.open()?;
         if is_wanted() {
-            self.attach(stream);
+            self.attach_opened(opened);
         }
         Ok(())
+    }
+
+    /// Connects as [`connect`](Self::connect) does, and leaves it to the caller whether that is still wanted when the
+    /// stream is there: [`attach_opened`](Self::attach_opened).
+    ///
+    /// # Errors
+    /// As `connect`.
+    pub fn open(&self) -> Result<Opened, ConnectError> {
+        let options = self.options();
+        Ok(Opened(options.connector.connect(&options.address, options.connect_timeout)?))
     }
 
     /// Takes a stream that the caller has connected, non-blocking; CONNECT is in the outbox then. A former connection is
     /// closed without DISCONNECT.
     pub fn attach(&self, transport: impl Transport + 'static) {
+        self.attach_opened(Opened(Box::new(transport)));
+    }
+
+    /// Takes a stream of [`open`](Self::open)'s, as [`attach`](Self::attach) takes one of the caller's.
+    pub fn attach_opened(&self, opened: Opened) {
         let credentials = self.options().credentials.ask();
         let mut slot = self.link.lock();
         if let Some(former) = slot.take() {
@@ -110,7 +125,7 @@ impl Driver {
             self.engine.closed(former.number, Disconnection::Requested);
         }
         let number = self.engine.open(credentials);
-        *slot = Some(Arc::new(Link::new(number, Box::new(transport))));
+        *slot = Some(Arc::new(Link::new(number, opened.0)));
         drop(slot);
         self.wake_up();
     }
@@ -228,6 +243,10 @@ impl Driver {
     /// Lets the [`write`](Self::write)s try again: the socket takes bytes.
     pub fn unblock(&self) {
         if let Ok(link) = self.link() {
+            if link.transport.wants_write() {
+                // What goes wrong here is found again by whoever reads or writes.
+                let _ = link.transport.flush();
+            }
             self.engine.set_blocked(link.number, false);
         }
     }
@@ -241,10 +260,19 @@ impl Driver {
         self.engine.timeout(link.number).map_err(|why| self.lost(&link, why))
     }
 
+    /// How long [`misc`](Self::misc) may wait as far as the protocol goes, for an event loop of the caller's; none
+    /// without a connection.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        self.engine.patience()
+    }
+
     /// Whether bytes wait for the socket to take them.
     #[must_use]
     pub fn want_write(&self) -> bool {
-        self.is_open() && self.engine.look(|state| state.blocked || state.core.outbox_bytes() > 0)
+        let Ok(link) = self.link() else { return false };
+        link.transport.wants_write()
+            || self.engine.look(|state| state.blocked || state.core.outbox_bytes() > 0)
     }
 
     /// Waits until there is something to read, to write or to take, somebody calls [`wake_up`](Self::wake_up), it is time for
@@ -262,12 +290,18 @@ impl Driver {
         let patience = [timeout, self.engine.patience()].into_iter().flatten().min();
         // With work to do this is a look, no wait: what keeps writing must not keep from reading.
         let patience = if work { Some(Duration::ZERO) } else { patience };
-        let socket = link.as_ref().and_then(|link| link.transport.socket());
-        let ready = sys::wait(socket, blocked, &self.wake_up, patience);
+        let transport = link.as_ref().map(|link| &*link.transport);
+        let socket = transport.and_then(Transport::socket);
+        let owing = transport.is_some_and(Transport::wants_write);
+        let ready = sys::wait(socket, blocked || owing, &self.wake_up, patience);
         self.engine.look(|state| state.sleeper = None);
         match (ready, link) {
-            (Ok(ready), _) => {
+            (Ok(ready), link) => {
                 if ready.writable {
+                    if owing && let Some(link) = &link {
+                        // What goes wrong here is found again by whoever reads or writes.
+                        let _ = link.transport.flush();
+                    }
                     self.unblock();
                 }
                 Ok(ready)
@@ -339,6 +373,11 @@ impl Driver {
 
     /// The connection is over: what the outbox holds (DISCONNECT with the reason) is tried, then it is closed.
     fn lost(&self, link: &Arc<Link>, why: Disconnection) -> LoopError {
+        let why = match why {
+            // What the server said before it closed tells more than that it did.
+            Disconnection::Lost(_) => self.engine.end(link.number).unwrap_or(why),
+            why => why,
+        };
         if matches!(why, Disconnection::Error(_)) {
             let _ = link.write(&self.engine, WRITES_MAX);
         }
@@ -370,5 +409,11 @@ impl fmt::Debug for Driver {
             .field("options", &self.options())
             .field("open", &self.is_open())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
     }
 }

@@ -6,15 +6,13 @@ use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use karere_core::client;
 use karere_core::connection::Outbox;
-use karere_net::tcp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use karere_net::stream::Stream;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
@@ -117,20 +115,22 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    async fn connect(&self) -> Result<TcpStream, ConnectError> {
+    async fn connect(&self) -> Result<Stream, ConnectError> {
         let options = &self.shared.options;
-        Ok(tcp::connect_async(&options.address, options.connect_timeout).await?)
+        Ok(options.connector.connect_async(&options.address, options.connect_timeout).await?)
     }
 
     /// One connection, from CONNECT to its end. An error when the server never accepted it.
-    async fn drive(&mut self, stream: TcpStream) -> Option<ConnectError> {
+    async fn drive(&mut self, stream: Stream) -> Option<ConnectError> {
         let credentials = self.shared.options.credentials.ask();
         let number = self.shared.engine.open(credentials);
         let mut link = Link::new(self.shared, stream, number);
         let mut accepted = false;
         let why = loop {
             let turn = link.turn().await;
-            self.dispatch();
+            if self.dispatch() {
+                tokio::task::yield_now().await;
+            }
             if !accepted && self.shared.engine.look(|state| state.accepted) {
                 accepted = true;
                 if let Some(first) = self.first.take() {
@@ -151,8 +151,10 @@ impl Task<'_> {
         }
     }
 
-    /// Hands over what has happened; wakes those that it is for when all of it is.
-    fn dispatch(&mut self) {
+    /// Hands over what has happened; wakes those that it is for when all of it is. True when a stream was given
+    /// so much that its consumer should have its turn before more is read.
+    fn dispatch(&mut self) -> bool {
+        let mut crowded = false;
         while self.shared.engine.take_notices(&mut self.batch) {
             let mut leftover = Leftover::default();
             let mut streams = self.shared.streams.lock();
@@ -165,11 +167,12 @@ impl Task<'_> {
                     event => leftover.dropped += self.shared.announce(event),
                 }
             }
-            streams.end_turn(&mut self.wakers);
+            crowded |= streams.end_turn(&mut self.wakers);
             drop(streams);
             self.shared.settle(leftover);
             self.wakers.drain(..).for_each(Waker::wake);
         }
+        crowded
     }
 }
 
@@ -201,7 +204,7 @@ impl Shared {
 /// One connection.
 struct Link<'a> {
     shared: &'a Shared,
-    stream: TcpStream,
+    stream: Stream,
     number: u32,
     input: BytesMut,
     outgoing: Outbox,
@@ -220,7 +223,7 @@ struct Ready {
 }
 
 impl<'a> Link<'a> {
-    fn new(shared: &'a Shared, stream: TcpStream, number: u32) -> Self {
+    fn new(shared: &'a Shared, stream: Stream, number: u32) -> Self {
         let input = BytesMut::with_capacity(READ_BYTES);
         Self {
             shared,
@@ -374,13 +377,28 @@ impl<'a> Link<'a> {
         if !matches!(why, Disconnection::Lost(_)) {
             let _ = self.write();
         }
-        let _ = self.stream.shutdown().await;
+        let _ = self.stream.shutdown();
         if matches!(why, Disconnection::Requested) {
             // To close with unread bytes would reset the connection, and what the server has not read with it.
-            let mut discarded = [0; 4096];
-            let drain =
-                async { while matches!(self.stream.read(&mut discarded).await, Ok(count) if count > 0) {} };
-            let _ = tokio::time::timeout(LINGER, drain).await;
+            let drained = poll_fn(|cx| self.poll_drained(cx));
+            let _ = tokio::time::timeout(LINGER, drained).await;
+        }
+    }
+
+    /// Reads and forgets until the server has closed.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.input.clear();
+            self.input.reserve(READ_BYTES_MIN);
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+                _ => return Poll::Ready(()),
+            }
         }
     }
 }

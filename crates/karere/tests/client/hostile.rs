@@ -1,24 +1,63 @@
 //! A hostile server: row 124 of the catalogue of what has brought clients down.
 //!
-//! Each attack meets the blocking and the async client. Either goes with the right reason; the async one comes back to
-//! a server that behaves, and is as well as before.
+//! Each attack meets the blocking and the async client. Either goes with the right reason, and says so; the async one
+//! comes back to a server that behaves, and is as well as before. The watch of the broker's hostile tests sees that a
+//! client of another server is served meanwhile, and that what the attack took comes back.
 
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use karere::blocking::LoopError;
+use karere::blocking::{self, LoopError};
 use karere::{
     Client, ConnectError, Disconnection, Event, Options, Properties, Property, PublishError, QoS, ReasonCode,
+    Subscription,
 };
+use karere_broker::Broker;
 use karere_core::codec::Packet;
 
 use crate::asynchronous::run;
 use crate::peer::{Conn, PATIENCE, Peer};
 
+#[path = "../../../karere-broker/tests/broker/hostile/watch.rs"]
+mod watch;
+
 /// What is done to a client that is connected.
 type Attack = fn(&mut Conn);
 
+/// A client of a broker that behaves, which hears what it says itself.
+struct Singer {
+    client: Client,
+    heard: Subscription,
+    sung: u64,
+}
+
+impl watch::Canary for Singer {
+    async fn sing(&mut self) {
+        self.sung += 1;
+        let song = self.sung.to_string();
+        self.client.publish(("canary", song.clone())).await.unwrap();
+        assert_eq!(self.heard.recv().await.unwrap().payload(), song.as_str());
+    }
+}
+
+/// Attacks clients of this process while another one sings.
+fn hostile(attack: impl AsyncFn()) {
+    run(async {
+        let broker = Broker::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let port = broker.local_addrs()[0].port();
+        let client = Client::connect(Options::new("127.0.0.1", port)).await.unwrap();
+        let heard = client.subscribe(("canary", QoS::AtMostOnce)).await.unwrap();
+        let attack = || -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> { Box::pin(attack()) };
+        watch::under_watch(Singer { client, heard, sung: 0 }, &attack, &|| None).await;
+    });
+}
+
+async fn ended<R: Send + 'static>(script: JoinHandle<R>) -> R {
+    tokio::task::spawn_blocking(move || script.join().unwrap()).await.unwrap()
+}
+
 /// The connection of an async client ends with `reason`; the next one is as good as any.
-fn ends_async(options: fn(Options) -> Options, attack: Attack, reason: ReasonCode) {
+async fn ends_async(options: fn(Options) -> Options, attack: Attack, reason: ReasonCode) {
     let peer = Peer::new();
     let client = Client::new(options(peer.options()));
     let script = peer.script(move |peer| {
@@ -30,26 +69,24 @@ fn ends_async(options: fn(Options) -> Options, attack: Attack, reason: ReasonCod
         conn.goodbye();
         last
     });
-    run(async {
-        let (mut events, mut messages) = (client.events(), client.messages());
-        client.start().unwrap();
-        let why = loop {
-            if let Some(Event::Disconnected(why)) = events.recv().await {
-                break why;
-            }
-        };
-        assert!(matches!(why, Disconnection::Error(_)), "{why}");
-        assert_eq!(why.reason(), reason);
-        while messages.recv().await.unwrap().payload() != "well" {}
-        client.disconnect().await;
-    });
-    expect_told(script.join().unwrap(), reason);
+    let (mut events, mut messages) = (client.events(), client.messages());
+    client.start().unwrap();
+    let why = loop {
+        if let Some(Event::Disconnected(why)) = events.recv().await {
+            break why;
+        }
+    };
+    assert!(matches!(why, Disconnection::Error(_)), "{why}");
+    assert_eq!(why.reason(), reason);
+    while messages.recv().await.unwrap().payload() != "well" {}
+    client.disconnect().await;
+    expect_told(ended(script).await, reason);
 }
 
 /// The connection of a blocking client ends with `reason`.
 fn ends_blocking(options: fn(Options) -> Options, attack: Attack, reason: ReasonCode) {
     let peer = Peer::new();
-    let client = karere::blocking::Client::new(options(peer.options()));
+    let client = blocking::Client::new(options(peer.options()));
     let script = peer.script(move |peer| {
         let (mut conn, _) = peer.welcome(false);
         attack(&mut conn);
@@ -66,25 +103,28 @@ fn ends_blocking(options: fn(Options) -> Options, attack: Attack, reason: Reason
     expect_told(script.join().unwrap(), reason);
 }
 
-/// The server is told, as the last thing.
+/// The server is told, as the last thing; of its silence only that something is wrong, because Keep Alive timeout is
+/// for servers to say (section 3.14.2.1).
 fn expect_told(last: Option<Packet>, reason: ReasonCode) {
+    let reason = if reason == ReasonCode::KeepAliveTimeout { ReasonCode::UnspecifiedError } else { reason };
     match last {
         Some(Packet::Disconnect(disconnect)) => assert_eq!(disconnect.reason, reason),
         other => panic!("no DISCONNECT but {other:?}"),
     }
 }
 
-fn ends(attack: Attack, reason: ReasonCode) {
-    ends_with(|options| options, attack, reason);
+async fn ends(attack: Attack, reason: ReasonCode) {
+    ends_with(|options| options, attack, reason).await;
 }
 
-fn ends_with(options: fn(Options) -> Options, attack: Attack, reason: ReasonCode) {
-    ends_async(options, attack, reason);
-    ends_blocking(options, attack, reason);
+async fn ends_with(options: fn(Options) -> Options, attack: Attack, reason: ReasonCode) {
+    let blocking = tokio::task::spawn_blocking(move || ends_blocking(options, attack, reason));
+    ends_async(options, attack, reason).await;
+    blocking.await.unwrap();
 }
 
 /// What comes in place of a right CONNACK makes connecting fail, with this reason.
-fn fails(connack: &'static [u8], reason: ReasonCode) {
+async fn fails(connack: &'static [u8], reason: ReasonCode) {
     let peer = Peer::new();
     let options = peer.options();
     let script = peer.script(move |peer| {
@@ -93,16 +133,14 @@ fn fails(connack: &'static [u8], reason: ReasonCode) {
         conn.send_bytes(connack);
         drop(conn.rest());
     });
-    run(async {
-        let error = Client::connect(options).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Lost(Disconnection::Error(_))), "{error}");
-        assert_eq!(error.reason(), Some(reason), "{connack:x?}");
-    });
-    script.join().unwrap();
+    let error = Client::connect(options).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Lost(Disconnection::Error(_))), "{error}");
+    assert_eq!(error.reason(), Some(reason), "{connack:x?}");
+    ended(script).await;
 }
 
 /// A SUBACK with `codes` reason codes for one filter ends the connection, and the subscription is made on the next.
-fn answers_one_filter_with(codes: &'static [u8], reason: ReasonCode) {
+async fn answers_one_filter_with(codes: &'static [u8], reason: ReasonCode) {
     let peer = Peer::new();
     let options = peer.options();
     let script = peer.script(move |peer| {
@@ -116,128 +154,154 @@ fn answers_one_filter_with(codes: &'static [u8], reason: ReasonCode) {
         conn.deliver("t", "well", QoS::AtMostOnce, 0);
         conn.goodbye();
     });
-    run(async {
-        let client = Client::connect(options).await.unwrap();
-        let mut stream = client.subscribe(("t", QoS::AtMostOnce)).await.unwrap();
-        assert_eq!(stream.recv().await.unwrap().payload(), "well");
-        client.disconnect().await;
+    let client = Client::connect(options).await.unwrap();
+    let mut stream = client.subscribe(("t", QoS::AtMostOnce)).await.unwrap();
+    assert_eq!(stream.recv().await.unwrap().payload(), "well");
+    client.disconnect().await;
+    ended(script).await;
+}
+
+#[test]
+fn hostile_124_a_suback_with_fewer_or_more_reason_codes_than_filters() {
+    hostile(async || {
+        answers_one_filter_with(&[], ReasonCode::ProtocolError).await;
+        answers_one_filter_with(&[0, 0], ReasonCode::ProtocolError).await;
     });
-    script.join().unwrap();
-}
-
-#[test]
-fn hostile_124_a_suback_without_reason_codes() {
-    answers_one_filter_with(&[], ReasonCode::ProtocolError);
-}
-
-#[test]
-fn hostile_124_a_suback_with_more_reason_codes_than_filters() {
-    answers_one_filter_with(&[0, 0], ReasonCode::ProtocolError);
 }
 
 #[test]
 fn hostile_124_a_connack_whose_properties_end_in_the_middle() {
     let malformed = ReasonCode::MalformedPacket;
-    fails(&[0x20, 5, 0, 0, 0x80, 0xFF, 0xFF], malformed);
-    fails(&[0x20, 4, 0, 0, 0x80, 0xFF], malformed);
-    fails(&[0x20, 3, 0, 0, 0x7F], malformed);
-    fails(&[0x20, 7, 0, 0, 4, 0x26, 0, 9, b'k'], malformed);
-    fails(&[0x20, 2, 0, 0], malformed);
-    fails(&[0x20, 6, 0, 0, 3, 0x21, 0, 0], ReasonCode::ProtocolError);
+    hostile(async || {
+        fails(&[0x20, 5, 0, 0, 0x80, 0xFF, 0xFF], malformed).await;
+        fails(&[0x20, 4, 0, 0, 0x80, 0xFF], malformed).await;
+        fails(&[0x20, 3, 0, 0, 0x7F], malformed).await;
+        fails(&[0x20, 7, 0, 0, 4, 0x26, 0, 9, b'k'], malformed).await;
+        fails(&[0x20, 2, 0, 0], malformed).await;
+        // A Receive Maximum of 0.
+        fails(&[0x20, 6, 0, 0, 3, 0x21, 0, 0], ReasonCode::ProtocolError).await;
+    });
 }
 
 #[test]
 fn hostile_124_qos_2_messages_beyond_our_receive_maximum() {
+    // In one write: the client has gone before it has read them all.
     let storm: Attack = |conn| {
-        // The client may have gone before the last of them is written.
-        let all: Vec<u8> = (1..=500_u16)
-            .flat_map(|id| [&[0x34, 6, 0, 1, b't'][..], &id.to_be_bytes(), &[0]].concat())
-            .collect();
-        conn.send_bytes(&all);
+        let one = |id: u16| [&[0x34, 6, 0, 1, b't'][..], &id.to_be_bytes(), &[0]].concat();
+        conn.send_bytes(&(1..=3_000).flat_map(one).collect::<Vec<u8>>());
     };
-    ends_with(|options| options.receive_maximum(10), storm, ReasonCode::ReceiveMaximumExceeded);
-    ends(
-        |conn| {
-            for round in 0..3_u16 {
-                for id in 1..=1_024 {
-                    conn.deliver("t", "x", QoS::ExactlyOnce, round * 1_024 + id);
-                }
-            }
-        },
-        ReasonCode::ReceiveMaximumExceeded,
-    );
+    let exceeded = ReasonCode::ReceiveMaximumExceeded;
+    hostile(async || {
+        ends_with(|options| options.receive_maximum(10), storm, exceeded).await;
+        ends(storm, exceeded).await;
+    });
 }
 
 #[test]
 fn hostile_124_topic_aliases_that_there_are_not() {
     let invalid = ReasonCode::TopicAliasInvalid;
-    ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 17]), invalid);
-    ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0xFF, 0xFF]), invalid);
-    ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 0]), invalid);
     let none: fn(Options) -> Options = |options| options.topic_alias_maximum(0);
-    ends_with(none, |conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 1]), invalid);
-    ends(|conn| conn.send_bytes(&[0x30, 6, 0, 0, 3, 0x23, 0, 1]), ReasonCode::ProtocolError);
+    hostile(async || {
+        ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 17]), invalid).await;
+        ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0xFF, 0xFF]), invalid).await;
+        ends(|conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 0]), invalid).await;
+        ends_with(none, |conn| conn.send_bytes(&[0x30, 7, 0, 1, b't', 3, 0x23, 0, 1]), invalid).await;
+        // One that was never set, of those that there may be.
+        ends(|conn| conn.send_bytes(&[0x30, 6, 0, 0, 3, 0x23, 0, 1]), ReasonCode::ProtocolError).await;
+    });
 }
 
 #[test]
 fn hostile_124_a_packet_of_256_mb() {
-    ends(|conn| conn.send_bytes(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F]), ReasonCode::PacketTooLarge);
     let small: fn(Options) -> Options = |options| options.maximum_packet_size(1_000);
-    ends_with(small, |conn| conn.send_bytes(&[0x30, 0xE6, 0x07]), ReasonCode::PacketTooLarge);
-    ends(|conn| conn.send_bytes(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF]), ReasonCode::MalformedPacket);
-    fails(&[0x20, 0xFF, 0xFF, 0xFF, 0x7F], ReasonCode::PacketTooLarge);
+    let too_large = ReasonCode::PacketTooLarge;
+    hostile(async || {
+        ends(|conn| conn.send_bytes(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F]), too_large).await;
+        ends_with(small, |conn| conn.send_bytes(&[0x30, 0xE6, 0x07]), too_large).await;
+        ends(|conn| conn.send_bytes(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF]), ReasonCode::MalformedPacket).await;
+        fails(&[0x20, 0xFF, 0xFF, 0xFF, 0x7F], too_large).await;
+    });
+}
+
+/// Memory grows with what has come, not with what was announced, however large a packet the client would take.
+#[test]
+fn hostile_124_a_packet_that_is_announced_and_does_not_come() {
+    hostile(async || {
+        let peer = Peer::new();
+        let options = peer.options().maximum_packet_size(u32::MAX);
+        let before = watch::live_bytes();
+        let script = peer.script(move |peer| {
+            let (mut conn, _) = peer.welcome(false);
+            conn.send_bytes(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, b't', 0]);
+            // More than two socket buffers hold.
+            for _ in 0..16 {
+                conn.send_bytes(&vec![b'x'; 1024 * 1024]);
+                watch::assert_held(before, 40 * 1024 * 1024);
+            }
+            drop(conn);
+            let (mut conn, _) = peer.welcome(false);
+            conn.deliver("t", "well", QoS::AtMostOnce, 0);
+            conn.goodbye();
+        });
+        let client = Client::new(options);
+        let mut messages = client.messages();
+        client.start().unwrap();
+        assert_eq!(messages.recv().await.unwrap().payload(), "well");
+        client.disconnect().await;
+        ended(script).await;
+    });
 }
 
 #[test]
 fn hostile_124_a_session_present_that_there_is_not() {
-    fails(&[0x20, 3, 1, 0, 0], ReasonCode::ProtocolError);
-    // Reserved flags.
-    fails(&[0x20, 3, 2, 0, 0], ReasonCode::MalformedPacket);
+    hostile(async || {
+        fails(&[0x20, 3, 1, 0, 0], ReasonCode::ProtocolError).await; // [MQTT-3.2.2-4]
+        // Reserved flags. [MQTT-3.2.2-1]
+        fails(&[0x20, 3, 2, 0, 0], ReasonCode::MalformedPacket).await;
+    });
 }
 
 #[test]
 fn hostile_124_a_pingreq_that_is_never_answered() {
-    let started = Instant::now();
-    // It reads all that comes, and says nothing.
-    ends_with(|options| options.keep_alive(1), |_| {}, ReasonCode::KeepAliveTimeout);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    hostile(async || {
+        let started = Instant::now();
+        // It reads all that comes, and says nothing.
+        ends_with(|options| options.keep_alive(1), |_| {}, ReasonCode::KeepAliveTimeout).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    });
 }
 
 #[test]
 fn hostile_124_packets_that_a_client_does_not_get() {
-    let error = ReasonCode::ProtocolError;
-    let attacks: [Attack; 4] = [
-        |conn| conn.send_bytes(&[0x20, 3, 0, 0, 0]),
-        |conn| conn.send_bytes(&[0x82, 7, 0, 1, 0, 0, 1, b'a', 0]),
-        |conn| conn.send_bytes(&[0xA2, 6, 0, 1, 0, 0, 1, b'a']),
-        |conn| conn.send_bytes(&[0xC0, 0]),
-    ];
-    for attack in attacks {
-        ends(attack, error);
-    }
-    ends(|conn| conn.send_bytes(&[0x00, 0]), ReasonCode::MalformedPacket);
-    ends(|conn| conn.send_bytes(&[0x30, 4, 0, 1, 0, 0]), ReasonCode::MalformedPacket);
-    ends(|conn| conn.send_bytes(&[0x30, 4, 0, 1, b'#', 0]), ReasonCode::TopicNameInvalid);
+    let (error, malformed) = (ReasonCode::ProtocolError, ReasonCode::MalformedPacket);
+    hostile(async || {
+        ends(|conn| conn.send_bytes(&[0x20, 3, 0, 0, 0]), error).await;
+        ends(|conn| conn.send_bytes(&[0x82, 7, 0, 1, 0, 0, 1, b'a', 0]), error).await;
+        ends(|conn| conn.send_bytes(&[0xA2, 6, 0, 1, 0, 0, 1, b'a']), error).await;
+        ends(|conn| conn.send_bytes(&[0xC0, 0]), error).await;
+        ends(|conn| conn.send_bytes(&[0x00, 0]), malformed).await;
+        ends(|conn| conn.send_bytes(&[0x30, 4, 0, 1, 0, 0]), malformed).await;
+        ends(|conn| conn.send_bytes(&[0x30, 4, 0, 1, b'#', 0]), ReasonCode::TopicNameInvalid).await;
+    });
 }
 
 #[test]
 fn hostile_124_strings_of_ours_that_are_too_long() {
     let long = "x".repeat(65_536);
     let fits = &long[..65_535];
-    let peer = Peer::new();
-    let options = peer.options();
+    let options = Peer::new().options();
     assert!(options.clone().client_id(&long).is_err() && options.clone().client_id(fits).is_ok());
-    assert!(
-        options.clone().credentials(&long, "p").is_err() && options.clone().credentials(fits, "p").is_ok()
-    );
+    assert!(options.clone().credentials(&long, "p").is_err() && options.credentials(fits, "p").is_ok());
     assert!(Properties::from_properties([Property::UserProperty("k", &long)]).is_err());
     assert!(Properties::from_properties([Property::UserProperty("k", fits)]).is_ok());
-    let script = peer.script(|peer| {
-        let (mut conn, _) = peer.welcome(false);
-        assert_eq!(conn.published(), "the only one");
-        conn.goodbye();
-    });
-    run(async {
+    hostile(async || {
+        let peer = Peer::new();
+        let options = peer.options();
+        let script = peer.script(|peer| {
+            let (mut conn, _) = peer.welcome(false);
+            assert_eq!(conn.published(), "the only one");
+            conn.goodbye();
+        });
         let client = Client::connect(options).await.unwrap();
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let refused = client.publish((long.as_str(), "x", qos)).await.unwrap_err();
@@ -247,6 +311,6 @@ fn hostile_124_strings_of_ours_that_are_too_long() {
         assert!(client.unsubscribe(long.as_str()).await.is_err());
         client.publish((fits, "the only one", QoS::AtLeastOnce)).await.unwrap();
         client.disconnect().await;
+        ended(script).await;
     });
-    script.join().unwrap();
 }

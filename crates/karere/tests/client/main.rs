@@ -14,3 +14,5 @@ mod one_shot;
 mod peer;
 #[cfg(feature = "tokio")]
 mod reconnecting;
+#[cfg(all(feature = "tls", feature = "tokio", feature = "websocket"))]
+mod transports;

@@ -122,7 +122,7 @@ fn waits_grow_while_nobody_answers_and_nobody_is_asked_for_credentials() {
                 waits.push(wait);
             }
         }
-        assert!(since.elapsed() >= waits.iter().take(4).sum(), "came back too early");
+        assert!(since.elapsed() >= waits.iter().take(4).sum::<Duration>(), "came back too early");
         let millis: Vec<u128> = waits.iter().map(Duration::as_millis).collect();
         assert_eq!(millis, [4, 8, 16, 16, 16]);
         client.disconnect().await;

@@ -40,6 +40,26 @@ impl Broker {
         Broker { port, running, _folder: folder }
     }
 
+    /// Ours, where these arguments say; its port is that of the first listener that has one.
+    pub(crate) fn listening(arguments: &[&str]) -> Broker {
+        let folder = Folder::new();
+        let mut command = karere();
+        command.current_dir(folder.path()).arg("broker").args(arguments);
+        let running = Running::start(&mut command);
+        running.wait_for_line("Ctrl-C");
+        let line = running.wait_for_line("listening on ");
+        let authority = line.split_once("://127.0.0.1:").map_or("0", |(_, rest)| rest);
+        let port = authority.split('/').next().and_then(|port| port.trim().parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in {line:?}"));
+        Broker { port, running, _folder: folder }
+    }
+
+    /// Where it listens with this scheme.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        let line = self.running.wait_for_line(&format!("listening on {scheme}:"));
+        line.trim_start_matches("karere: listening on ").trim().to_owned()
+    }
+
     /// One that a mosquitto.conf with these lines sets up.
     pub(crate) fn configured(kind: Kind, configuration: &str) -> Broker {
         match kind {
@@ -78,6 +98,11 @@ impl Broker {
 
     pub(crate) fn wait_for_line(&self, part: &str) -> String {
         self.running.wait_for_line(part)
+    }
+
+    /// Waits for a line of stderr that contains `part`.
+    pub(crate) fn wait_for_complaint(&self, part: &str) {
+        self.running.wait_for_complaint(part);
     }
 }
 

@@ -58,6 +58,12 @@ impl Running {
         self.wait_until(&format!("a line with {part:?}"), |text| line_with(text, part))
     }
 
+    /// Waits for a line of stderr that contains `part`.
+    pub(crate) fn wait_for_complaint(&self, part: &str) {
+        let found = self.stderr.wait_until(&|text: &str| line_with(text, part));
+        assert!(found.is_some(), "waited for {part:?} from {}\n{}", self.name, self.story());
+    }
+
     pub(crate) fn has_exited(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }

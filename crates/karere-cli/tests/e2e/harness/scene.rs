@@ -18,6 +18,8 @@ pub(crate) struct Scene {
     pub(crate) broker: Broker,
     publisher: Tool,
     subscriber: Tool,
+    /// Whether the tools are told the broker's port.
+    names_port: bool,
 }
 
 /// A subscriber whose subscription stands, with `-d`.
@@ -56,11 +58,16 @@ impl Tool {
 
 impl Scene {
     pub(crate) fn new(publisher: Tool, broker: Kind, subscriber: Tool) -> Scene {
-        Scene { broker: Broker::start(broker), publisher, subscriber }
+        Scene { broker: Broker::start(broker), publisher, subscriber, names_port: true }
     }
 
     pub(crate) fn with(broker: Broker, tool: Tool) -> Scene {
-        Scene { broker, publisher: tool, subscriber: tool }
+        Scene { broker, publisher: tool, subscriber: tool, names_port: true }
+    }
+
+    /// The arguments say where the broker is.
+    pub(crate) fn without_port(broker: Broker, tool: Tool) -> Scene {
+        Scene { broker, publisher: tool, subscriber: tool, names_port: false }
     }
 
     /// Publishes, and asserts that it was told of success. Words are separated by one space.
@@ -103,7 +110,7 @@ impl Scene {
 
     /// To this scene's broker, unless the arguments start with another port.
     fn with_port(&self, mut command: Command, arguments: &str) -> Command {
-        if !arguments.starts_with("-p ") {
+        if self.names_port && !arguments.starts_with("-p ") {
             command.args(["-p", &self.broker.port.to_string()]);
         }
         command.args(arguments.split(' '));
