@@ -72,7 +72,7 @@ impl Subscriptions {
     }
 
     fn insert(&mut self, filter: &str, key: u8, value: u32) {
-        let expected = may_insert(self.limits, self.paths(), filter);
+        let expected = may_insert(self.limits, self.paths(), filter, filter_nodes);
         let inserted = self.tree.insert(filter, key, value);
         assert_eq!(inserted.err(), expected.err(), "inserting {filter}");
         if let Ok(replaced) = inserted {
@@ -95,11 +95,11 @@ impl Subscriptions {
         expected.sort_unstable();
         assert_eq!(found, expected, "who gets {topic}");
         assert_eq!((self.tree.len(), self.tree.is_empty()), (self.list.len(), self.list.is_empty()));
-        assert_eq!(self.tree.nodes(), prefixes(self.paths()).len(), "nodes");
+        assert_eq!(self.tree.nodes(), filter_nodes(self.paths()).len(), "nodes");
     }
 
-    fn paths(&self) -> impl Iterator<Item = &str> {
-        self.list.keys().map(|(filter, _)| filter.as_str())
+    fn paths(&self) -> Vec<&str> {
+        self.list.keys().map(|(filter, _)| filter.as_str()).collect()
     }
 }
 
@@ -116,7 +116,7 @@ impl Topics {
     }
 
     fn insert(&mut self, topic: &str, value: u32) {
-        let expected = may_insert(self.limits, self.list.keys().map(String::as_str), topic);
+        let expected = may_insert(self.limits, self.paths(), topic, topic_nodes);
         let inserted = self.tree.insert(topic, value);
         assert_eq!(inserted.err(), expected.err(), "inserting {topic}");
         if let Ok(replaced) = inserted {
@@ -138,28 +138,41 @@ impl Topics {
         expected.sort_unstable();
         assert_eq!(found, expected, "what {filter} brings");
         assert_eq!((self.tree.len(), self.tree.is_empty()), (self.list.len(), self.list.is_empty()));
-        assert_eq!(self.tree.nodes(), prefixes(self.list.keys().map(String::as_str)).len(), "nodes");
+        assert_eq!(self.tree.nodes(), topic_nodes(self.paths()).len(), "nodes");
+    }
+
+    fn paths(&self) -> Vec<&str> {
+        self.list.keys().map(String::as_str).collect()
     }
 }
 
 /// What the limits say to one more path beside these.
 fn may_insert<'a>(
     limits: Limits,
-    paths: impl Iterator<Item = &'a str>,
+    paths: Vec<&'a str>,
     path: &'a str,
+    nodes: impl Fn(Vec<&str>) -> BTreeSet<String>,
 ) -> std::result::Result<(), TreeError> {
     let Limits { levels_max, nodes_max } = limits;
     if path.split('/').count() > levels_max {
         return Err(TreeError::TooDeep { levels_max });
     }
     // What is there already fits, whatever the limit.
-    let before: BTreeSet<String> = prefixes(paths);
-    let more = prefixes([path].into_iter()).difference(&before).count();
+    let before = nodes(paths);
+    let more = nodes(vec![path]).difference(&before).count();
     if before.len() + more > nodes_max { Err(TreeError::Full { nodes_max }) } else { Ok(()) }
 }
 
+/// What filters take: one node each without wildcards, apart from those that the others go through.
+fn filter_nodes(filters: Vec<&str>) -> BTreeSet<String> {
+    let (walked, exact): (Vec<_>, Vec<_>) =
+        filters.into_iter().partition(|filter| filter.contains(['+', '#']));
+    let walked = topic_nodes(walked).into_iter().map(|prefix| format!("walked {prefix}"));
+    exact.into_iter().map(|filter| format!("exact {filter}")).chain(walked).collect()
+}
+
 /// Every distinct beginning of the paths that ends with a whole level: a node each.
-fn prefixes<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+fn topic_nodes(paths: Vec<&str>) -> BTreeSet<String> {
     let mut prefixes = BTreeSet::new();
     for path in paths {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);

@@ -18,7 +18,8 @@ use crate::counters::{self, Count, Counters};
 use crate::handle::Shutdown;
 use crate::hooks::Hooks;
 use crate::hub::Hub;
-use crate::slot::{Cell, Effects, Registry, Seat, State};
+use crate::late::Leftover;
+use crate::slot::{Cell, Effects, Registry, Seat, State, Ticket};
 use crate::sync::Arc;
 use crate::timer::{Timer, Whose};
 use crate::work::{Source, Work};
@@ -98,9 +99,12 @@ impl Shared {
             if state.place.armed == at {
                 state.place.armed = Seat::NEVER;
             }
+            if state.line().is_some_and(|link| link.is_paused()) {
+                state.place.slot.handle_unread(now);
+            }
         }
         let absent = cell.lock().line().is_none();
-        if let Err((Some(link), _)) = cell.timeout(now, &mut effects) {
+        if let Err((Some(link), _)) = cell.timeout(now, self.registry.late(), &mut effects) {
             link.signal(Signals::CLOSE);
         }
         if absent && effects.ending.is_some() {
@@ -111,10 +115,16 @@ impl Shared {
         bench::with(|bench| crate::write::write_through(self, &mut bench.pool, cell));
     }
 
-    /// The connection `link` of `cell` has gone, or is to go.
-    pub(crate) fn detach(self: &Arc<Self>, cell: &Arc<Cell>, link: &Arc<Link>) {
+    /// The connection `link` of `cell` has gone, or is to go. Its work is over when what is returned is dropped;
+    /// `leaves`: there is some of it.
+    pub(crate) fn detach(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        link: &Arc<Link>,
+        leaves: bool,
+    ) -> Option<Ticket> {
         let mut effects = Effects::default();
-        cell.detach(self.clock.now(), link, &mut effects);
+        let ticket = cell.detach(self.clock.now(), link, leaves, self.registry.late(), &mut effects);
         let waiters = {
             let mut state = cell.lock();
             self.arm(cell, &mut state);
@@ -123,29 +133,39 @@ impl Shared {
         };
         waiters.iter().for_each(|publisher| publisher.release());
         self.apply(cell, effects);
+        ticket
     }
 
     /// Does what a slot wants done once its lock is gone: its Will, its end.
     pub(crate) fn apply(self: &Arc<Self>, cell: &Arc<Cell>, effects: Effects) {
-        let Effects { events, ending } = effects;
+        let Effects { events, ending, ticket } = effects;
         if events.is_empty() && ending.is_none() {
             return;
         }
-        let mut work = Work::default();
+        let (mut others, mut own, mut wills) = (Work::default(), Work::default(), 0);
+        let mut publish = |will| {
+            own.publish(will);
+            wills += 1;
+        };
         if let Some(ending) = ending {
             // First the subscriptions: its own Will is not for a session that is over.
             self.forget(cell, &ending.filters);
-            work.give_away(ending.shared);
-            ending.will.into_iter().for_each(|will| work.publish(will));
+            others.give_away(ending.shared);
+            ending.will.into_iter().for_each(&mut publish);
         }
         events.into_iter().for_each(|event| match event {
-            Event::Will(will) => work.publish(will),
-            Event::Redistribute(shared) => work.give_away(shared),
+            Event::Will(will) => publish(will),
+            Event::Redistribute(shared) => others.give_away(shared),
             // Nothing else happens to a slot without input.
             _ => {}
         });
+        // What others have published waits for nothing that this client has left to be done, its Will does.
         let source = Source { broker: self, cell: Some(cell), link: None, tells: false };
-        bench::with(|bench| work.finish(&source, &mut bench.pool));
+        bench::with(|bench| others.finish(&source, &mut bench.pool));
+        if wills > 0 {
+            let ticket = ticket.unwrap_or_else(|| self.registry.late().ticket(&cell.label.client_id));
+            Leftover { asked: None, work: own, tells: false }.finish(self, cell, ticket);
+        }
     }
 
     /// What the counters say, and what is held.

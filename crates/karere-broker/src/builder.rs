@@ -1,14 +1,13 @@
 //! How a broker is set up and started.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use karere_core::broker::{Options, RouterLimits};
-use tokio::net::TcpListener;
 
 use crate::broker::Shared;
-use crate::handle::BrokerHandle;
+use crate::endpoint::Listener;
+use crate::handle::{BrokerHandle, Places};
 use crate::hooks::{Authenticate, Authorize, Hooks, MessageHook};
 use crate::sync::Arc;
 use crate::{listener, sys, timer};
@@ -21,7 +20,7 @@ impl Broker {
     /// Sets up a broker: listens nowhere, says yes to everybody, publishes `$SYS` every 10 seconds.
     pub fn builder() -> Builder {
         Builder {
-            addresses: Vec::new(),
+            listeners: Vec::new(),
             options: Options::default(),
             settings: Settings::default(),
             hooks: Hooks::default(),
@@ -32,7 +31,7 @@ impl Broker {
 /// Sets up a broker; from [`Broker::builder`].
 #[must_use = "a broker runs after `start`"]
 pub struct Builder {
-    addresses: Vec<String>,
+    listeners: Vec<Listener>,
     options: Options,
     settings: Settings,
     hooks: Hooks,
@@ -61,13 +60,14 @@ impl Default for Settings {
 }
 
 impl Builder {
-    /// Listens on `address`, `host:port` with a name or a number; may be called again for more.
+    /// Listens where `listener` says, with what it says beneath MQTT: `host:port` is enough for plain TCP. May be called
+    /// again for more.
     ///
     /// A name is listened on at all of its addresses. Port 0 takes a free one, the same for all addresses of
     /// a name; [`BrokerHandle::local_addrs`] tells which. An IPv6 address means IPv6 alone: `[::]:1883` and
     /// `0.0.0.0:1883` go together.
-    pub fn listen(mut self, address: impl Into<String>) -> Self {
-        self.addresses.push(address.into());
+    pub fn listen(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
         self
     }
 
@@ -137,21 +137,29 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime, or in one without its network and time drivers.
     pub async fn start(self) -> Result<BrokerHandle, StartError> {
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        for address in &self.addresses {
-            listeners.extend(listener::bind(address).await?);
+        let (mut acceptors, mut skipped) = (Vec::new(), Vec::new());
+        for listener in &self.listeners {
+            match listener::open(listener).await {
+                Ok(opened) => acceptors.extend(opened.into_iter().map(|one| (one, listener.over.clone()))),
+                Err(error) if error.is_bearable(listener) => skipped.push(error),
+                Err(error) => return Err(error),
+            }
         }
-        let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+        let places = Places {
+            local: acceptors.iter().filter_map(|(acceptor, _)| acceptor.local_addr()).collect(),
+            addresses: acceptors.iter().filter_map(|(acceptor, over)| acceptor.address(over)).collect(),
+            skipped,
+        };
         let broker = Arc::new(Shared::new(self.options, self.settings, self.hooks));
-        for listener in listeners {
-            tokio::spawn(listener::accept(broker.clone(), listener));
+        for (acceptor, over) in acceptors {
+            tokio::spawn(listener::accept(broker.clone(), acceptor, over));
         }
         tokio::spawn(timer::run(broker.clone()));
         tokio::spawn(sys::tidy(broker.clone()));
         if !broker.settings.sys_interval.is_zero() {
             tokio::spawn(sys::run(broker.clone()));
         }
-        Ok(BrokerHandle::new(broker, addresses))
+        Ok(BrokerHandle::new(broker, places))
     }
 }
 

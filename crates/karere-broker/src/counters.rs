@@ -1,6 +1,7 @@
 //! What the broker counts.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use karere_core::codec::{FixedHeader, PacketType};
 
@@ -76,6 +77,8 @@ impl Count {
     /// What is counted here; the caller fills in what is held elsewhere.
     pub(crate) fn snapshot(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
+        // First, see `sent`.
+        let bytes_sent = self.bytes_sent.load(Acquire);
         Counters {
             clients_connected: read(&self.clients_connected),
             clients_maximum: read(&self.clients_maximum),
@@ -91,7 +94,7 @@ impl Count {
             publish_dropped: read(&self.publish_dropped),
             publish_refused: read(&self.publish_refused),
             bytes_received: read(&self.bytes_received),
-            bytes_sent: read(&self.bytes_sent),
+            bytes_sent,
             writes: read(&self.writes),
             ..Counters::default()
         }
@@ -150,6 +153,12 @@ impl Traffic {
 }
 
 impl Count {
+    /// The bytes come last, so that whoever sees them sees the writes too.
+    pub(crate) fn sent(&self, writes: u64, bytes: u64) {
+        add(&self.writes, writes);
+        self.bytes_sent.fetch_add(bytes, Release);
+    }
+
     pub(crate) fn received(&self, traffic: Traffic) {
         add(&self.messages_received, traffic.packets);
         add(&self.publish_received, traffic.publishes);

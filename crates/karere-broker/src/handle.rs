@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use karere_core::client::Options as ClientOptions;
+use karere_net::Address;
 
 use crate::broker::Shared;
+use crate::builder::StartError;
 use crate::counters::Counters;
 use crate::local::{LocalClient, LocalError};
 use crate::sync::Arc;
@@ -18,7 +20,15 @@ pub struct BrokerHandle(Arc<Running>);
 
 struct Running {
     broker: Arc<Shared>,
-    addresses: Vec<SocketAddr>,
+    places: Places,
+}
+
+/// Where a broker listens, and where it could not.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) local: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) skipped: Vec<StartError>,
 }
 
 /// How a shutdown went.
@@ -31,15 +41,27 @@ pub struct Shutdown {
 }
 
 impl BrokerHandle {
-    pub(crate) fn new(broker: Arc<Shared>, addresses: Vec<SocketAddr>) -> Self {
-        Self(Arc::new(Running { broker, addresses }))
+    pub(crate) fn new(broker: Arc<Shared>, places: Places) -> Self {
+        Self(Arc::new(Running { broker, places }))
     }
 
     /// Where the broker listens, in the order of the calls of [`listen`](crate::Builder::listen), with the
-    /// ports that the system chose.
+    /// ports that the system chose: TCP, whatever is spoken over it.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.0.addresses
+        &self.0.places.local
+    }
+
+    /// The same, and Unix domain sockets, as clients name them: with what is spoken there.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.0.places.addresses
+    }
+
+    /// Which [optional](crate::Listener::optional) listeners the broker has started without, and why.
+    #[must_use]
+    pub fn skipped(&self) -> &[StartError] {
+        &self.0.places.skipped
     }
 
     /// What the broker has counted until now.
@@ -77,7 +99,7 @@ impl BrokerHandle {
 
 impl std::fmt::Debug for BrokerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrokerHandle").field("local_addrs", &self.0.addresses).finish_non_exhaustive()
+        f.debug_struct("BrokerHandle").field("addresses", &self.0.places.addresses).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Questions to the program around the broker: may this client connect, publish, subscribe?
 //!
 //! Without a hook nothing is asked and nothing is allocated: yes to all.
+//!
+//! A client's messages are routed in its order: what it sends behind one that a hook thinks about waits for the answer,
+//! also on its next connection. Its Keep Alive does not run meanwhile.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! An MQTT broker to embed: 3.1, 3.1.1 and 5.0 over TCP, on the state machines of `karere-core`.
+//! An MQTT broker to embed: 3.1, 3.1.1 and 5.0 over TCP, TLS, WebSocket and Unix domain sockets, on the state machines of `karere-core`.
 //!
 //! ```
 //! use karere_broker::Broker;
@@ -48,9 +48,11 @@ mod clock;
 mod commit;
 mod connection;
 mod counters;
+mod endpoint;
 mod handle;
 mod hooks;
 mod hub;
+mod late;
 mod listener;
 mod local;
 mod slot;
@@ -62,7 +64,9 @@ mod write;
 
 pub use builder::{Broker, Builder, StartError};
 pub use counters::Counters;
+pub use endpoint::Listener;
 pub use handle::{BrokerHandle, Shutdown};
 pub use hooks::{Authenticate, Authorize, ClientInfo, ConnectRequest, HookFuture, MessageHook, Verdict};
 pub use karere_core::broker::{Options, RetainedLimits, RouterLimits};
+pub use karere_net::{Address, tls, websocket};
 pub use local::{LocalClient, LocalError};

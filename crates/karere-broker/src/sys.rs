@@ -5,11 +5,11 @@ use std::time::Duration;
 use karere_core::codec::{Message, Properties, QoS};
 use karere_core::topic::TopicName;
 
-use crate::bench;
+use crate::bench::{self, Bench};
 use crate::broker::Shared;
 use crate::counters::Counters;
 use crate::sync::Arc;
-use crate::work::{Source, Work};
+use crate::work::{DELIVERIES_MAX, Source, Work};
 
 /// How often retained messages that have expired are removed. They are not delivered before that either.
 const TIDY_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,7 +33,11 @@ pub(crate) async fn run(broker: Arc<Shared>) {
         }
         before = values;
         let source = Source { broker: &broker, cell: None, link: None, tells: false };
-        bench::with(|bench| work.finish(&source, &mut bench.pool));
+        let mut turn =
+            |bench: &mut Bench| work.advance(&source, &mut bench.pool, &mut DELIVERIES_MAX.clone());
+        while !bench::with(&mut turn) {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! One timer for all: deadlines in a heap, one task that waits for the earliest.
 //!
-//! Nothing is ever taken out of the heap before its time. A deadline that moves later, as Keep Alive does
-//! with each packet, costs nothing: when the old one comes, whoever it is for says what the new one is.
+//! A deadline that moves later, as Keep Alive does with each packet, costs nothing: when the old one comes,
+//! whoever it is for says what the new one is. Nothing is taken out of the heap before its time, but the
+//! deadlines of those who have gone, once there are many: they may be years away.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -17,14 +18,17 @@ use crate::connection::{Link, Signals};
 use crate::slot::Cell;
 use crate::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// The heap, and the means to wake the task that waits.
 #[derive(Default)]
 pub(crate) struct Timer {
-    heap: Mutex<BinaryHeap<Entry>>,
+    deadlines: Mutex<Deadlines>,
     earlier: Notify,
 }
 
-/// Whose deadline it is. Weak: a deadline keeps nothing.
+/// Whose deadline it is. Weak: a deadline keeps nothing but the memory that the others have left.
 pub(crate) enum Whose {
     /// A session's: keep alive, will delay, expiry.
     Slot(Weak<Cell>),
@@ -34,6 +38,8 @@ pub(crate) enum Whose {
 
 /// After how many deadlines at once other tasks get their turn.
 const DUE_MAX: usize = 256;
+/// So few deadlines are not worth looking through.
+const SWEEP_MIN: usize = 256;
 
 /// Serves all deadlines until the broker shuts down.
 pub(crate) async fn run(broker: Arc<Shared>) {
@@ -55,6 +61,13 @@ pub(crate) async fn run(broker: Arc<Shared>) {
     }
 }
 
+#[derive(Default)]
+struct Deadlines {
+    heap: BinaryHeap<Entry>,
+    /// How many there were after those who had gone were last looked for.
+    swept: usize,
+}
+
 struct Entry {
     at: Instant,
     whose: Whose,
@@ -63,10 +76,10 @@ struct Entry {
 impl Timer {
     /// Wakes `whose` at `at`.
     pub(crate) fn arm(&self, at: Instant, whose: Whose) {
-        let mut heap = self.heap.lock();
-        let earliest = heap.peek().is_none_or(|first| at < first.at);
-        heap.push(Entry { at, whose });
-        drop(heap);
+        let mut deadlines = self.deadlines.lock();
+        let earliest = deadlines.heap.peek().is_none_or(|first| at < first.at);
+        deadlines.push(Entry { at, whose });
+        drop(deadlines);
         if earliest {
             self.earlier.notify_one();
         }
@@ -93,7 +106,7 @@ impl Timer {
     }
 
     fn take_due(&self, now: Instant, due: &mut Vec<(Instant, Whose)>) -> Option<Instant> {
-        let mut heap = self.heap.lock();
+        let heap = &mut self.deadlines.lock().heap;
         while let Some(first) = heap.peek() {
             if first.at > now {
                 return Some(first.at);
@@ -105,6 +118,28 @@ impl Timer {
             heap.shrink_to_fit();
         }
         None
+    }
+}
+
+impl Deadlines {
+    /// Looks for those who have gone whenever there are twice as many as after the last time: so that each
+    /// deadline pays for a few others, and they are never more than the living and as many again.
+    fn push(&mut self, entry: Entry) {
+        self.heap.push(entry);
+        if self.heap.len() > SWEEP_MIN.max(2 * self.swept) {
+            self.heap.retain(|entry| entry.whose.is_there());
+            self.swept = self.heap.len();
+            self.heap.shrink_to(2 * self.swept);
+        }
+    }
+}
+
+impl Whose {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Slot(cell) => cell.strong_count() > 0,
+            Self::Link(link) => link.strong_count() > 0,
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use karere_core::connection::Outbox;
 use crate::bench::Pool;
 use crate::broker::Shared;
 use crate::connection::{Link, Signals, Writer};
-use crate::counters::add;
 use crate::slot::{Cell, Finished};
 use crate::sync::Arc;
 
@@ -100,8 +99,7 @@ pub(crate) fn write_now(broker: &Shared, link: &Link, bytes: &mut Outbox) -> (us
             Err(_) => break Written::Failed,
         }
     };
-    add(&broker.count.bytes_sent, count as u64);
-    add(&broker.count.writes, writes);
+    broker.count.sent(writes, count as u64);
     (count, written)
 }
 

@@ -8,12 +8,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::sync::Arc as StdArc;
+use std::task::{Context, Wake, Waker};
 
 use karere_core::Text;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
 
-use self::slot::{Arrival, Finished, Line, Place, Registry};
+use self::slot::{Arrival, Finished, Line, Place, Registry, Ticket};
 use self::sync::{Arc, Mutex};
 
 mod sync {
@@ -37,9 +38,11 @@ mod sync {
 #[path = "../src/slot"]
 mod slot {
     mod cell;
+    mod late;
     mod registry;
 
     pub(crate) use cell::{Finished, Line, Place, SlotCell};
+    pub(crate) use late::Ticket;
     pub(crate) use registry::{Arrival, Registry};
 }
 
@@ -66,6 +69,7 @@ struct Attachments(std::sync::atomic::AtomicUsize);
 struct Effects {
     given_back: Vec<u32>,
     ended: bool,
+    ticket: Option<Ticket>,
 }
 
 impl Session {
@@ -156,6 +160,12 @@ impl Place for Session {
         effects.given_back.append(&mut self.queue);
     }
 
+    fn put_in_order(effects: &mut Effects, ticket: impl FnOnce() -> Ticket) {
+        if effects.ended {
+            effects.ticket.get_or_insert_with(ticket);
+        }
+    }
+
     fn drain(&mut self, _effects: &mut Effects) -> bool {
         std::mem::take(&mut self.expired)
     }
@@ -183,14 +193,20 @@ impl Place for Session {
 struct Connection {
     written: Mutex<Vec<u32>>,
     parting: Mutex<Option<(Vec<u32>, bool)>>,
+    ticket: Mutex<Option<Ticket>>,
 }
 
 impl Line for Connection {
     type Bytes = Vec<u32>;
 
-    fn part(&self, goodbye: Vec<u32>, writing: bool) {
+    fn part(&self, goodbye: Vec<u32>, writing: bool, ticket: Option<Ticket>) {
+        *self.ticket.lock() = ticket;
         let before = self.parting.lock().replace((goodbye, writing));
         assert!(before.is_none(), "let go twice");
+    }
+
+    fn take_ticket(&self) -> Option<Ticket> {
+        self.ticket.lock().take()
     }
 
     fn give_back(&self, mut unwritten: Vec<u32>) {
@@ -243,14 +259,20 @@ impl World {
     }
 
     fn detach(&self, cell: &Arc<Cell>, line: &Arc<Connection>, now: u32) {
+        drop(self.leave(cell, line, now, false));
+    }
+
+    /// The same; what is left to be done is over when what is returned is dropped.
+    fn leave(&self, cell: &Arc<Cell>, line: &Arc<Connection>, now: u32, leaves: bool) -> Option<Ticket> {
         let mut effects = Effects::default();
-        cell.detach(now, line, &mut effects);
+        let ticket = cell.detach(now, line, leaves, self.registry.late(), &mut effects);
         self.apply(cell, effects);
+        ticket
     }
 
     fn timeout(&self, cell: &Arc<Cell>, now: u32) {
         let mut effects = Effects::default();
-        let _ = cell.timeout(now, &mut effects);
+        let _ = cell.timeout(now, self.registry.late(), &mut effects);
         self.apply(cell, effects);
     }
 
@@ -416,4 +438,54 @@ fn two_at_once(before: bool) {
         let cell = world.registry.get(&world.id).expect("a session");
         assert!(cell.lock().place.attached.is_some());
     });
+}
+
+/// What a thread is woken by.
+struct Bell(loom::sync::Notify);
+
+impl Wake for Bell {
+    fn wake(self: StdArc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn wait_for(ticket: &Ticket) {
+    let bell = StdArc::new(Bell(loom::sync::Notify::new()));
+    let waker = Waker::from(bell.clone());
+    while ticket.poll_due(&Context::from_waker(&waker)).is_pending() {
+        bell.0.wait();
+    }
+}
+
+/// A connection that has work left goes, by itself or because the next one of its client comes meanwhile.
+fn work_is_left(kept: bool, clean: bool) {
+    let world = World::new(kept);
+    let done: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let (first, cell) = world.connect(0, false);
+    let leaving = {
+        let (world, done) = (world.clone(), done.clone());
+        thread::spawn(move || {
+            let ticket = world.leave(&cell, &first, 1, true);
+            assert!(ticket.as_ref().is_some_and(Ticket::is_due), "nothing goes before it");
+            done.lock().push("what was left");
+            drop(ticket);
+        })
+    };
+    let _second = world.connect(1, clean);
+    world.registry.late().behind(&world.id).iter().for_each(wait_for);
+    done.lock().push("what comes next");
+    leaving.join().unwrap();
+    assert_eq!(*done.lock(), ["what was left", "what comes next"]);
+    assert!(world.registry.late().behind(&world.id).is_none(), "nobody is remembered for it");
+}
+
+#[test]
+fn what_a_connection_has_left_is_done_before_what_the_next_one_brings() {
+    check(3, || work_is_left(true, false));
+}
+
+#[test]
+fn a_session_that_ends_takes_no_work_along_that_is_left() {
+    check(3, || work_is_left(false, false));
+    check(3, || work_is_left(true, true));
 }

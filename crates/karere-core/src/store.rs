@@ -15,6 +15,7 @@
 //! Sending at QoS 1 and forgetting on PUBACK wait for nothing. Without a store, or for a session that ends with
 //! its connection, there are no records and no packet waits.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use crate::codec::PacketId;
@@ -48,6 +49,12 @@ pub enum Record {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     on: bool,
+    /// Only where the session was ever stored: a session that is not is to be small.
+    records: Option<Box<Records>>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
     recorded: u64,
     stored: u64,
     waiting: VecDeque<(u64, Answer)>,
@@ -57,37 +64,51 @@ impl Gate {
     /// A new connection; `on` when its session is stored. What waited belonged to the one before.
     pub(crate) fn open(&mut self, on: bool) {
         self.on = on;
-        self.waiting.clear();
+        if on {
+            self.records.get_or_insert_default();
+        }
+        if let Some(records) = &mut self.records {
+            records.waiting.clear();
+        }
+    }
+
+    /// Whether the session is stored: there are records.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
     }
 
     /// Numbers a record, where there are any.
     pub(crate) fn record(&mut self) -> Option<StoreSequence> {
-        self.on.then(|| {
-            self.recorded += 1;
-            StoreSequence(self.recorded)
-        })
+        let records = self.records.as_mut().filter(|_| self.on)?;
+        records.recorded += 1;
+        Some(StoreSequence(records.recorded))
     }
 
     /// An answer to what was last recorded: to be sent now, or kept until that is stored.
     pub(crate) fn answer(&mut self, answer: Answer) -> Option<Answer> {
-        if !self.on || (self.stored >= self.recorded && self.waiting.is_empty()) {
+        let Some(records) = self.records.as_mut().filter(|_| self.on) else { return Some(answer) };
+        if records.stored >= records.recorded && records.waiting.is_empty() {
             return Some(answer);
         }
-        self.waiting.push_back((self.recorded, answer));
+        records.waiting.push_back((records.recorded, answer));
         None
     }
 
     /// All up to `sequence` is durable.
     pub(crate) fn stored(&mut self, sequence: StoreSequence) {
-        self.stored = self.stored.max(sequence.0);
+        if let Some(records) = &mut self.records {
+            records.stored = records.stored.max(sequence.0);
+        }
     }
 
     /// The next answer that waits no longer.
     pub(crate) fn next(&mut self) -> Option<Answer> {
-        let (record, _) = self.waiting.front()?;
-        if *record > self.stored {
+        let records = self.records.as_mut()?;
+        let (record, _) = records.waiting.front()?;
+        if *record > records.stored {
             return None;
         }
-        self.waiting.pop_front().map(|(_, answer)| answer)
+        records.waiting.pop_front().map(|(_, answer)| answer)
     }
 }

@@ -67,6 +67,8 @@ pub(crate) enum Note {
     Attached { session: u32, peer: usize, wire: usize, expiry: u32, will: Option<(u64, u32)> },
     /// Its client has said DISCONNECT.
     Goodbye { session: u32, with_will: bool, expiry: Option<u32> },
+    /// Something that a peer's connections have brought is left to be done when they are let go, or nothing is any more.
+    Late { peer: usize, late: bool },
     /// It has no connection any more.
     Detached { session: u32 },
     /// It is over.

@@ -67,16 +67,19 @@ fn a_burst_of_1000_messages_reaches_its_subscriber_in_at_most_20_writes() {
     let _alone = alone();
     let mut fixture = fixture(0);
     let burst = publish(false, 0, 0, TOPIC, b"25.4").repeat(1000);
+    // Two CONNACKs and the SUBACK.
+    let mut sent = 2 * 4 + 5;
     let mut exchange = || {
         fixture.publisher.write(&burst).unwrap();
         fixture.subscriber.read_exact(burst.len()).unwrap();
+        sent += burst.len() as u64;
+        // A write is counted when its bytes may have been read already.
+        wait_until(|| fixture.broker.counters().bytes_sent == sent);
+        fixture.broker.counters()
     };
-    exchange();
-    let before = fixture.broker.counters();
-    exchange();
-    // Counted once a turn, after the bytes have gone.
-    wait_until(|| fixture.broker.counters().publish_received >= 2000);
-    let after = fixture.broker.counters();
+    let (before, after) = (exchange(), exchange());
+    assert_eq!(after.publish_received - before.publish_received, 1000);
+    assert_eq!(after.publish_sent - before.publish_sent, 1000);
     let writes = after.writes - before.writes;
     assert!((1..=20).contains(&writes), "{writes} writes for 1,000 messages");
 }

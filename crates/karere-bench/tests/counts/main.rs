@@ -2,6 +2,7 @@
 
 mod broker;
 mod client;
+mod memory;
 
 use karere_bench::{Counting, INSTRUMENTED_SYSTEM};
 

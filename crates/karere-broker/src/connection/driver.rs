@@ -1,6 +1,5 @@
 //! A connection that has a session, turn by turn.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Acquire;
 use std::task::{Context, Poll, ready};
@@ -17,10 +16,11 @@ use crate::bench::{self, Bench, Pool, READ_BYTES_MAX};
 use crate::broker::Shared;
 use crate::counters::{Traffic, add};
 use crate::hooks::ClientInfo;
-use crate::slot::Cell;
+use crate::late::{Asked, Leftover};
+use crate::slot::{Cell, Ticket};
 use crate::sync::Arc;
-use crate::work::{self, DELIVERIES_MAX, Source, Work};
-use crate::write::{Written, flush, write_through};
+use crate::work::{DELIVERIES_MAX, Source, Work};
+use crate::write::{Written, flush};
 
 /// A partial packet of this many bytes goes on growing where it is; a smaller one goes back to the bench for
 /// the next read, and so gives its own buffer up.
@@ -74,6 +74,8 @@ pub(super) struct Driver<R> {
 /// What must be over before reading goes on.
 #[derive(Default)]
 struct Rest {
+    /// What earlier connections of the client have left is done first.
+    behind: Option<Ticket>,
     /// A hook's answers are awaited.
     asked: Option<Asked>,
     /// More deliveries than one turn makes.
@@ -85,10 +87,12 @@ struct Rest {
     end: Option<End>,
 }
 
-type Asked = Pin<Box<dyn Future<Output = Vec<work::Task>> + Send>>;
-
 impl<R: Reader> Driver<R> {
     pub(super) fn new(broker: Arc<Shared>, link: Arc<Link>, reader: R, greeted: Greeted) -> Self {
+        // Its CONNACK is not to wait for that.
+        let blocked = greeted.behind.is_some();
+        let rest = greeted.behind.map(|behind| Box::new(Rest { behind: Some(behind), ..Rest::default() }));
+        link.pause(rest.is_some());
         Self {
             broker,
             link,
@@ -96,38 +100,21 @@ impl<R: Reader> Driver<R> {
             cell: greeted.cell,
             info: greeted.info,
             partial: greeted.input,
-            rest: None,
+            rest,
             tells: greeted.tells,
             unread: true,
-            blocked: false,
+            blocked,
             turns: 0,
         }
     }
 
-    /// What is needed after the conversation. What the client had sent by then is brought to its end: a message
-    /// is for all or for none.
-    pub(super) fn into_parts(mut self) -> (R, Arc<Cell>) {
-        if let Some(rest) = self.rest.take() {
-            self.finish(*rest);
-        }
-        (self.reader, self.cell)
-    }
-
-    fn finish(&self, rest: Rest) {
-        let Some(mut work) = rest.work else { return };
-        let Some(asked) = rest.asked else {
-            return bench::with(|bench| work.finish(&self.source(), &mut bench.pool));
-        };
-        if self.broker.is_closing() {
-            return;
-        }
-        let (broker, cell, tells) = (self.broker.clone(), self.cell.clone(), self.tells);
-        tokio::spawn(async move {
-            asked.await.into_iter().for_each(|task| work.push_task(task));
-            let source = Source { broker: &broker, cell: Some(&cell), link: None, tells };
-            bench::with(|bench| work.finish(&source, &mut bench.pool));
-            bench::with(|bench| write_through(&broker, &mut bench.pool, &cell));
+    /// What is needed after the conversation: also what the client had sent and is not done.
+    pub(super) fn into_parts(self) -> (R, Arc<Cell>, Option<Leftover>) {
+        let left = self.rest.and_then(|rest| {
+            let Rest { asked, work, .. } = *rest;
+            work.map(|work| Leftover { asked, work, tells: self.tells })
         });
+        (self.reader, self.cell, left)
     }
 
     /// Until the conversation is over.
@@ -245,9 +232,10 @@ impl<R: Reader> Driver<R> {
             && self.broker.hooks.screen()
         {
             let asked = screen::screen(self.broker.hooks.clone(), info.clone(), bench.work.take_events());
-            let work = Some(bench.work.successor());
-            self.rest =
-                Some(Box::new(Rest { asked: Some(Box::pin(asked)), work, end: ending, ..Rest::default() }));
+            let work = bench.work.successor();
+            let rest = self.rest();
+            rest.asked = Some(Box::pin(asked));
+            (rest.work, rest.end) = (Some(work), ending);
             return Next::Again;
         }
         let Bench { work, pool, .. } = bench;
@@ -271,7 +259,7 @@ impl<R: Reader> Driver<R> {
             Written::All => {}
             Written::Blocked => self.blocked = true,
             Written::Failed => {
-                self.rest.get_or_insert_default().work = left;
+                self.rest().work = left;
                 return Next::End(End::Cut);
             }
         }
@@ -281,7 +269,7 @@ impl<R: Reader> Driver<R> {
         if done && outcome.pressed.is_empty() && asked.is_none() && self.rest.is_none() {
             return self.next_turn(ending);
         }
-        let rest = self.rest.get_or_insert_default();
+        let rest = self.rest();
         rest.end = rest.end.or(ending);
         rest.asked = asked;
         rest.pressed.extend(outcome.pressed);
@@ -307,6 +295,10 @@ impl<R: Reader> Driver<R> {
     /// Answers of hooks, deliveries that were left over, readers that do not keep up; then reading goes on.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let Some(rest) = &mut self.rest else { return Poll::Ready(Next::Again) };
+        if let Some(behind) = &rest.behind {
+            ready!(behind.poll_due(cx));
+            rest.behind = None;
+        }
         if let Some(asked) = &mut rest.asked {
             let tasks = ready!(asked.as_mut().poll(cx));
             rest.asked = None;
@@ -323,7 +315,22 @@ impl<R: Reader> Driver<R> {
         }
         let end = rest.end;
         self.rest = None;
+        self.resume();
         Poll::Ready(self.next_turn(end))
+    }
+
+    /// What must be over before reading goes on: from now on there is something.
+    fn rest(&mut self) -> &mut Rest {
+        self.link.pause(true);
+        self.rest.get_or_insert_default()
+    }
+
+    /// Reading goes on. What the client may have sent meanwhile was not read, and its silence was not its own.
+    fn resume(&self) {
+        if let Some(mut state) = self.cell.lock_for(&self.link) {
+            state.place.slot.handle_unread(self.broker.clock.now());
+        }
+        self.link.pause(false);
     }
 
     /// The client authenticates again (section 4.12.1).

@@ -17,7 +17,7 @@ use crate::bench::READ_BYTES_MAX;
 use crate::broker::Shared;
 use crate::counters::add;
 use crate::hooks::{ClientInfo, ConnectRequest, Hooks, Verdict};
-use crate::slot::{Arrival, Cell, Line};
+use crate::slot::{Arrival, Cell, Line, Ticket};
 use crate::sync::Arc;
 use crate::timer::Whose;
 use crate::work::Task;
@@ -32,6 +32,8 @@ pub(super) struct Greeted {
     pub(super) input: BytesMut,
     /// It is version 5.
     pub(super) tells: bool,
+    /// What other connections of its client have left to be done comes first.
+    pub(super) behind: Option<Ticket>,
 }
 
 /// Hears who comes and whether it may. `None`: it is not to be; its last bytes are with the link.
@@ -60,7 +62,7 @@ async fn hear_and_attach<R: Reader>(
             if greeted.is_none() {
                 // It cannot take even the shortest CONNACK, so that there is nothing to say.
                 add(&broker.count.connects_refused, 1);
-                link.part(Outbox::default(), false);
+                link.part(Outbox::default(), false, None);
             }
             greeted
         }
@@ -68,7 +70,7 @@ async fn hear_and_attach<R: Reader>(
             add(&broker.count.connects_refused, u64::from(greeting.guest.is_some()));
             let mut goodbye = Outbox::default();
             greeting.handshake.poll_transmit().swap(&mut goodbye);
-            link.part(goodbye, false);
+            link.part(goodbye, false, None);
             None
         }
     }
@@ -235,7 +237,8 @@ impl<R: Reader> Greeting<'_, R> {
         broker.arm(&cell, &mut cell.lock());
         // What is empty takes no memory along.
         let input = if input.is_empty() { BytesMut::new() } else { input };
-        Some(Greeted { cell, info, input, tells })
+        let behind = broker.registry.late().behind(&guest.client_id);
+        Some(Greeted { cell, info, input, tells, behind })
     }
 }
 

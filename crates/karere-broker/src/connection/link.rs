@@ -1,12 +1,12 @@
 //! What other threads hold of a connection: its sending end, and the means to wake its driver.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Waker};
 
 use karere_core::connection::Outbox;
 
 use super::transport::Writer;
-use crate::slot::Line;
+use crate::slot::{Line, Ticket};
 use crate::sync::Mutex;
 
 /// Why a driver is woken; a set of bits.
@@ -37,6 +37,8 @@ impl Signals {
 /// One connection, as all threads see it.
 pub(crate) struct Link<W: ?Sized = dyn Writer> {
     signals: AtomicU8,
+    /// Its driver reads nothing until something is over.
+    paused: AtomicBool,
     /// How many pressed readers its publisher waits for.
     pub(crate) pressed: AtomicU32,
     /// Its place in the table of connections.
@@ -47,17 +49,20 @@ pub(crate) struct Link<W: ?Sized = dyn Writer> {
 }
 
 /// The last bytes of a connection whose slot has let it go.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Parting {
     goodbye: Outbox,
     /// Somebody still writes what goes before them.
     writing: bool,
+    /// What it has left to be done comes before what the next connection brings.
+    ticket: Option<Ticket>,
 }
 
 impl<W> Link<W> {
     pub(crate) fn new(index: u32, writer: W) -> Self {
         Self {
             signals: AtomicU8::new(0),
+            paused: AtomicBool::new(false),
             pressed: AtomicU32::new(0),
             index,
             driver: Mutex::new(None),
@@ -74,6 +79,16 @@ impl<W: ?Sized> Link<W> {
         if let Some(driver) = &*self.driver.lock() {
             driver.wake_by_ref();
         }
+    }
+
+    /// For the driver: from now on it reads nothing, or reads again.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+
+    /// Whether what the client sends is not read for the moment.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
     }
 
     /// For the driver: takes what there is, and is woken for what comes later.
@@ -115,9 +130,13 @@ impl<W: ?Sized> Link<W> {
 impl<W: ?Sized> Line for Link<W> {
     type Bytes = Outbox;
 
-    fn part(&self, goodbye: Outbox, writing: bool) {
-        *self.parting.lock() = Some(Box::new(Parting { goodbye, writing }));
+    fn part(&self, goodbye: Outbox, writing: bool, ticket: Option<Ticket>) {
+        *self.parting.lock() = Some(Box::new(Parting { goodbye, writing, ticket }));
         self.signal(Signals::PART);
+    }
+
+    fn take_ticket(&self) -> Option<Ticket> {
+        self.parting.lock().as_mut()?.ticket.take()
     }
 
     fn give_back(&self, mut unwritten: Outbox) {

@@ -86,8 +86,12 @@ impl Leaving {
 
     fn ended<R: Reader>(&self, stage: Stage<R>, end: End) -> Stage<R> {
         let Stage::Conversing(driver) = stage else { return Stage::Over };
-        let (reader, cell) = driver.into_parts();
-        self.broker.detach(&cell, &self.link);
+        let (reader, cell, left) = driver.into_parts();
+        let ticket = self.broker.detach(&cell, &self.link, left.is_some());
+        if let Some(left) = left {
+            let ticket = ticket.unwrap_or_else(|| self.broker.registry.late().ticket(&cell.label.client_id));
+            left.finish(&self.broker, &cell, ticket);
+        }
         self.broker.count.disconnected();
         if end == End::Cut { Stage::Over } else { self.part(reader, end == End::Ours) }
     }

@@ -6,6 +6,7 @@
 
 use karere_core::Text;
 
+use super::late::{Late, Ticket};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// A session slot as the cell sees it.
@@ -39,6 +40,8 @@ pub(crate) trait Place {
     fn handle_written(&mut self, now: Self::Instant, count: usize) -> bool;
     /// The session is over, whatever it held is given back as effects.
     fn end(&mut self, now: Self::Instant, effects: &mut Self::Effects);
+    /// `effects`, unless it is nothing, has this place in its client's order.
+    fn put_in_order(effects: &mut Self::Effects, ticket: impl FnOnce() -> Ticket);
     /// Moves the events into `effects`. True: the session has expired and must end in the same breath.
     fn drain(&mut self, effects: &mut Self::Effects) -> bool;
     /// All bytes that wait; `None` when there are none.
@@ -57,8 +60,11 @@ pub(crate) trait Line {
     type Bytes;
 
     /// The slot lets it go. `writing`: somebody has taken bytes that go before `goodbye` and will
-    /// [give back](Self::give_back) what could not be written of them.
-    fn part(&self, goodbye: Self::Bytes, writing: bool);
+    /// [give back](Self::give_back) what could not be written of them. `ticket`: for what it may have left to be
+    /// done, unless it knows already.
+    fn part(&self, goodbye: Self::Bytes, writing: bool, ticket: Option<Ticket>);
+    /// That ticket, once.
+    fn take_ticket(&self) -> Option<Ticket>;
     /// The bytes of that somebody.
     fn give_back(&self, unwritten: Self::Bytes);
 }
@@ -125,18 +131,21 @@ where
         accepted: P::Accepted,
         clean: bool,
         line: &Arc<L>,
+        late: &Late,
         effects: &mut P::Effects,
     ) -> Opened<P::Accepted> {
+        let ticket = || late.ticket(P::client_id(&self.label));
         let mut state = self.state.lock();
         if let Some(old) = state.line.take() {
             let goodbye = state.place.take_over(now);
-            old.part(goodbye, state.writing);
+            old.part(goodbye, state.writing, Some(ticket()));
             state.writing = false;
             state.settle(now, effects);
         }
         if !state.fresh && (clean || !state.place.is_kept()) && !state.place.is_ended() {
             state.place.end(now, effects);
         }
+        P::put_in_order(effects, ticket);
         if state.place.is_ended() {
             return Opened::Ended(accepted);
         }
@@ -147,24 +156,37 @@ where
         Opened::Attached
     }
 
-    /// `line` has gone, or is to go: what waits for it goes with it. Does nothing when it was let go before.
-    pub(crate) fn detach(&self, now: P::Instant, line: &Arc<L>, effects: &mut P::Effects) {
+    /// `line` has gone, or is to go: what waits for it goes with it, unless it was let go before. Either way its
+    /// work is over when what is returned is dropped; `leaves`: there is some of it.
+    pub(crate) fn detach(
+        &self,
+        now: P::Instant,
+        line: &Arc<L>,
+        leaves: bool,
+        late: &Late,
+        effects: &mut P::Effects,
+    ) -> Option<Ticket> {
+        let ticket = || late.ticket(P::client_id(&self.label));
         let mut state = self.state.lock();
         if !state.is_held_by(line) {
-            return;
+            return line.take_ticket();
         }
         let goodbye = state.place.take_bytes().unwrap_or_default();
-        line.part(goodbye, state.writing);
+        let left = leaves.then(ticket);
+        line.part(goodbye, state.writing, None);
         state.line = None;
         state.writing = false;
         state.place.handle_closed(now);
         state.settle(now, effects);
+        P::put_in_order(effects, ticket);
+        left
     }
 
     /// The clock has come to this slot's deadline. On an error the connection that is returned must close.
     pub(crate) fn timeout(
         &self,
         now: P::Instant,
+        late: &Late,
         effects: &mut P::Effects,
     ) -> Result<(), (Option<Arc<L>>, P::Error)> {
         let mut state = self.state.lock();
@@ -173,6 +195,7 @@ where
         }
         let result = state.place.handle_timeout(now);
         state.settle(now, effects);
+        P::put_in_order(effects, || late.ticket(P::client_id(&self.label)));
         result.map_err(|error| (state.line.clone(), error))
     }
 

@@ -1,10 +1,14 @@
 //! Session slots: one client's place each, with who is attached to it.
 
 mod cell;
+mod late;
 mod registry;
 mod seat;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cell::{Finished, Line, Place};
+pub(crate) use late::Ticket;
 pub(crate) use registry::Arrival;
 pub(crate) use seat::{Effects, Seat};
 

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use karere_core::Text;
 
 use super::cell::{Line, Opened, Place, SlotCell};
+use super::late::Late;
 use crate::sync::{Arc, Mutex};
 
 /// Every session there is, by its Client Identifier.
@@ -16,6 +17,7 @@ pub(crate) struct Registry<P: Place, L: ?Sized, H> {
     /// No map: the key is in the cell already.
     cells: Mutex<HashTable<Arc<SlotCell<P, L>>>>,
     hasher: H,
+    late: Late,
 }
 
 /// A connection that wants its client's session.
@@ -36,7 +38,7 @@ where
     H: BuildHasher,
 {
     pub(crate) fn new(hasher: H) -> Self {
-        Self { cells: Mutex::new(HashTable::new()), hasher }
+        Self { cells: Mutex::new(HashTable::new()), hasher, late: Late::default() }
     }
 
     /// Attaches the connection to its client's slot; [MQTT-3.1.4-3] to [MQTT-3.1.4-5].
@@ -53,7 +55,7 @@ where
         loop {
             let cell = self.get_or_insert(id, &make);
             let mut effects = P::Effects::default();
-            let opened = cell.open(now, accepted, clean, line, &mut effects);
+            let opened = cell.open(now, accepted, clean, line, &self.late, &mut effects);
             apply(&cell, effects);
             match opened {
                 Opened::Attached => return cell,
@@ -76,6 +78,11 @@ where
     /// The slot of `id`.
     pub(crate) fn get(&self, id: &Text) -> Option<Arc<SlotCell<P, L>>> {
         self.cells.lock().find(self.hash(id), |cell| is_of(cell, id)).cloned()
+    }
+
+    /// What connections of their clients have left to be done.
+    pub(crate) fn late(&self) -> &Late {
+        &self.late
     }
 
     /// How many sessions there are.

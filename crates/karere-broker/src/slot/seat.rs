@@ -7,6 +7,7 @@ use karere_core::connection::Outbox;
 use karere_core::{Error, Instant, Text};
 
 use super::cell::Place;
+use super::late::Ticket;
 use crate::bench::Pool;
 use crate::connection::Link;
 use crate::hub::SessionKey;
@@ -36,6 +37,8 @@ pub(crate) struct Effects {
     pub(crate) events: Vec<Event>,
     /// The session is over: this is what it held.
     pub(crate) ending: Option<Ending>,
+    /// Its place in the client's order.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Seat {
@@ -132,6 +135,12 @@ impl Place for Seat {
 
     fn end(&mut self, now: Instant, effects: &mut Effects) {
         effects.ending = Some(self.slot.end(now));
+    }
+
+    fn put_in_order(effects: &mut Effects, ticket: impl FnOnce() -> Ticket) {
+        if !effects.events.is_empty() || effects.ending.is_some() {
+            effects.ticket.get_or_insert_with(ticket);
+        }
     }
 
     fn drain(&mut self, effects: &mut Effects) -> bool {

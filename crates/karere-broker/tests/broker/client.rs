@@ -42,6 +42,7 @@ pub(crate) async fn broker_with(options: Options) -> BrokerHandle {
 pub(crate) struct TestClient {
     pub(crate) stream: TcpStream,
     pub(crate) version: Version,
+    pub(crate) bytes_read: u64,
     input: BytesMut,
 }
 
@@ -125,7 +126,7 @@ impl TestClient {
     pub(crate) async fn open_at(address: impl tokio::net::ToSocketAddrs, version: Version) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, version, input: BytesMut::new() }
+        Self { stream, version, bytes_read: 0, input: BytesMut::new() }
     }
 
     /// A connection that has said CONNECT, and the answer.
@@ -225,7 +226,7 @@ impl TestClient {
             let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;
             match read.expect("nothing came from the broker") {
                 Ok(0) | Err(_) => return None,
-                Ok(_) => {}
+                Ok(count) => self.bytes_read += count as u64,
             }
         }
     }

@@ -3,9 +3,12 @@
 mod client;
 mod conformance;
 mod connect;
+#[cfg(unix)]
+mod descriptors;
 mod embedding;
 mod hooks;
 mod hostile;
+mod late;
 mod pressure;
 mod qos;
 mod retained;
@@ -13,4 +16,5 @@ mod session;
 mod shared;
 mod shutdown;
 mod subscribe;
+mod transports;
 mod will;

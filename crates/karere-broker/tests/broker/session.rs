@@ -103,6 +103,42 @@ fn a_session_that_ends_with_its_connection_is_not_taken_over() {
 }
 
 #[test]
+fn a_client_that_never_reads_is_taken_over_at_once_and_its_connection_is_cut() {
+    run(async {
+        // No more than are wanted: the next one gets in when the old connection has gone.
+        let broker = builder().connections_max(3).start().await.unwrap();
+        let (mut deaf, _) = TestClient::durable(&broker, "deaf").await;
+        deaf.subscribe("a", ExactlyOnce).await;
+        let mut publisher = TestClient::v5(&broker, "publisher").await;
+        let payload = "x".repeat(100_000);
+        for _ in 0..120 {
+            // Beyond what the sockets hold.
+            publisher.publish(message("a", &payload, AtMostOnce), 0).await;
+        }
+        publisher.publish_and_wait("a", "kept").await;
+        let (mut second, present) = TestClient::durable(&broker, "deaf").await;
+        assert!(present);
+        let kept = second.expect_payload("kept").await;
+        second.send(&Packet::PubAck(ack(kept.packet_id.unwrap().get()))).await;
+        publisher.publish(message("a", "next", AtMostOnce), 0).await;
+        second.expect_payload("next").await;
+
+        // Its last bytes are not waited for without end.
+        let third = async {
+            loop {
+                let mut third = TestClient::open(&broker, Version::V5).await;
+                third.send(&Packet::Connect(Box::new(connect(Version::V5, "third")))).await;
+                if let Some(Packet::ConnAck(_)) = third.try_receive().await {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, third).await.expect("the connection that nobody reads stays");
+    });
+}
+
+#[test]
 fn many_takeovers_at_once_leave_one() {
     run(async {
         let broker = broker().await;

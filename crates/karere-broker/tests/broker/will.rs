@@ -1,5 +1,7 @@
 //! Will Messages.
 
+use karere_core::Text;
+use karere_core::client::Options as ClientOptions;
 use karere_core::codec::{Connect, Property, ReasonCode, Version};
 use std::time::{Duration, Instant};
 
@@ -106,5 +108,25 @@ fn a_clean_start_sends_a_will_that_was_delayed() {
         until("it has gone", || broker.counters().clients_connected == 1).await;
         let _anew = TestClient::v5(&broker, "mortal").await;
         heir.expect_payload("gone").await;
+    });
+}
+
+#[test]
+fn a_will_to_more_sessions_than_a_turn_serves_reaches_them_all_before_what_its_client_sends_next() {
+    run(async {
+        let broker = broker().await;
+        for number in 0..10_500 {
+            let client_id = Text::new(format!("absent{number}")).unwrap();
+            let options = ClientOptions { client_id, session_expiry: 3600, ..ClientOptions::default() };
+            let mut absent = broker.client_with(options).await.unwrap();
+            absent.subscribe("will", AtLeastOnce).await.unwrap();
+            absent.close().await;
+        }
+        let mut heir = heir(&broker).await;
+        drop(with_will(&broker, 0, 0).await);
+        let mut back = TestClient::v5(&broker, "mortal").await;
+        back.publish(message("will", "back", AtMostOnce), 0).await;
+        heir.expect_payload("gone").await;
+        heir.expect_payload("back").await;
     });
 }

@@ -177,8 +177,7 @@ impl Layout {
     ) -> Result<(), EncodeError> {
         let header = header(message, expiry, numbered);
         self.frame.clear();
-        self.len = header.encoded_len(version)?;
-        header.encode(version, &mut self.frame)?;
+        self.len = header.encode_counting(version, &mut self.frame)?;
         if message.payload.len() < SHARED_BYTES_MIN {
             self.frame.extend_from_slice(&message.payload);
         }

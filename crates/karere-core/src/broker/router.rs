@@ -261,7 +261,11 @@ impl<S: Copy + Eq + Ord + Hash> Router<S> {
             filters += 1;
             let entries = entries.as_slice();
             targets.reserve(entries.len());
-            targets.extend(entries.iter().filter_map(|(to, granted)| self.target(publisher, *to, granted)));
+            for (to, granted) in entries {
+                if let Some(target) = self.target(publisher, *to, granted) {
+                    targets.push(target);
+                }
+            }
         });
         // On one filter each session is there once, and nearly always one filter is all that matched.
         if filters > 1 {

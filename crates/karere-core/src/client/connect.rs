@@ -1,7 +1,7 @@
 //! Opening and closing a connection: CONNECT, CONNACK, AUTH, DISCONNECT.
 
 use super::link::{Granted, Phase};
-use super::{Client, Credentials, DropReason, Event, Options};
+use super::{AckOrder, Client, Credentials, DropReason, Event, Options, Resend};
 use crate::Error;
 use crate::codec::{
     Auth, ConnAck, Connect, Disconnect, Packet, PacketId, PacketType, Properties, PropertiesBuilder,
@@ -26,11 +26,15 @@ impl Client {
             username: credentials.username,
             password: credentials.password,
             properties: connect_properties(&self.options),
-            bridge: false,
+            bridge: self.options.bridge && !self.options.version.is_v5(),
         };
         let deadline = now.plus_millis(self.options.connack_millis_max);
         self.link.open(deadline, &connect, self.options.topic_alias_maximum);
+        self.link.eager = self.options.eager;
         self.receiver.open(connect.version.is_v5().then_some(self.options.receive_maximum));
+        self.receiver.set_as_asked(self.options.ack_order == AckOrder::AsAsked);
+        self.sender.open(u16::MAX, self.options.inflight_max);
+        self.sender.inflight.suspend();
         self.gate.open(self.options.store);
         self.send(now, &Packet::Connect(connect.into()));
     }
@@ -52,7 +56,7 @@ impl Client {
     /// On 3.x the packet has no reason and no properties; before CONNACK there is none at all. A Reason String and User
     /// Properties that would make it larger than the server takes are left out ([MQTT-3.14.2-3], [MQTT-3.14.2-4]).
     pub fn disconnect(&mut self, now: Instant, disconnect: &Disconnect) {
-        if self.link.phase == Phase::Connected {
+        if self.link.is_taking() {
             let bare = Disconnect { reason: ReasonCode::Success, properties: Properties::EMPTY };
             let said = if self.link.version.is_v5() { disconnect } else { &bare };
             self.send_fitting(now, said.clone(), Packet::Disconnect, |said| &mut said.properties);
@@ -130,14 +134,30 @@ impl Client {
         let lost = !resumed && self.has_session;
         self.has_session = true;
         self.events.push_back(Event::Connected { connack, client_id: self.client_id().clone() });
-        if resumed {
-            self.resume_session(now);
-        } else {
+        self.link.held = Some(alloc::vec::Vec::new());
+        if !resumed {
             self.lose_session(lost);
+        }
+        if resumed || self.options.resend == Resend::Always {
+            self.resume_session();
+        }
+        if !self.options.resume_by_hand {
+            self.resume(now);
+        }
+        Ok(())
+    }
+
+    /// Sends what waited for the connection, where [`Options::resume_by_hand`] holds it back after
+    /// [`Event::Connected`]; else there is nothing to do.
+    pub fn resume(&mut self, now: Instant) {
+        let Some(released) = self.link.held.take() else { return };
+        for packet_id in released {
+            // Through the gate: the PUBREC that it answers may still be on its way into the store.
+            let packet = PacketType::PubRel;
+            self.send_answer(now, Answer { packet, packet_id, reason: ReasonCode::Success });
         }
         self.send_requests(now);
         self.pump(now);
-        Ok(())
     }
 
     pub(super) fn on_auth(&mut self, auth: Auth) -> Result<(), Error> {
@@ -164,7 +184,8 @@ impl Client {
     fn clean_start(&self) -> bool {
         let v5 = self.options.version.is_v5();
         let nameless = !v5 && self.client_id().is_empty();
-        nameless || (self.options.clean_start && !(v5 && self.has_session))
+        let resumable = v5 && self.has_session && !self.options.clean_start_each;
+        nameless || (self.options.clean_start && !resumable)
     }
 
     fn enter(&mut self, now: Instant, connack: &ConnAck) {
@@ -175,7 +196,7 @@ impl Client {
         self.link.phase = Phase::Connected;
         self.link.server = granted;
         self.link.keep_alive = KeepAlive::new(now, keep_alive);
-        self.sender.open(granted.receive_maximum, options.inflight_max);
+        self.sender.grant(granted.receive_maximum);
         self.link.outbound_aliases = OutboundAliases::new(aliases, options.seed);
         if let Some(assigned) = connack.properties.assigned_client_identifier() {
             self.assigned_id = crate::Text::new(assigned).ok();
@@ -183,13 +204,9 @@ impl Client {
     }
 
     /// All unacknowledged is sent again with its identifiers, in its order [MQTT-4.4.0-1].
-    fn resume_session(&mut self, now: Instant) {
-        let mut released = alloc::vec::Vec::new();
-        self.sender.inflight.resume(|packet_id| released.push(packet_id));
-        for packet_id in released {
-            // Through the gate: the PUBREC that it answers may still be on its way into the store.
-            let packet = PacketType::PubRel;
-            self.send_answer(now, Answer { packet, packet_id, reason: ReasonCode::Success });
+    fn resume_session(&mut self) {
+        if let Some(held) = &mut self.link.held {
+            self.sender.inflight.release(|packet_id| held.push(packet_id));
         }
     }
 
@@ -197,8 +214,18 @@ impl Client {
     /// it has answered with PUBREC counts as delivered.
     fn lose_session(&mut self, lost: bool) {
         self.receiver.clear();
+        if self.options.resend == Resend::WithSession {
+            self.send_as_new();
+        }
+        if lost {
+            self.events.push_back(Event::SessionLost);
+            self.subscribe_again();
+        }
+    }
+
+    fn send_as_new(&mut self) {
         let mut again = alloc::vec::Vec::new();
-        for (sequence, awaiting, message) in self.sender.inflight.drain() {
+        for (sequence, awaiting, message) in self.sender.inflight.drain_unsent() {
             match (awaiting, message) {
                 (Awaiting::PubComp(_), _) | (_, None) => self.events.push_back(Event::Published {
                     packet_id: PacketId::from_sequence(sequence),
@@ -209,10 +236,6 @@ impl Client {
             }
         }
         self.sender.queue.put_back(again.into_iter());
-        if lost {
-            self.events.push_back(Event::SessionLost);
-            self.subscribe_again();
-        }
     }
 }
 
@@ -220,6 +243,9 @@ impl Client {
 fn connect_properties(options: &Options) -> Properties {
     if !options.version.is_v5() {
         return Properties::EMPTY;
+    }
+    if options.properties_verbatim {
+        return options.properties.clone();
     }
     let mut builder = PropertiesBuilder::default();
     let mut put = |wanted: bool, property: Property<'_>| {

@@ -1,6 +1,8 @@
 //! What belongs to one connection of a client and goes with it.
 
-use crate::codec::{ConnAck, Connect, QoS, Version};
+use alloc::vec::Vec;
+
+use crate::codec::{ConnAck, Connect, PacketId, QoS, Version};
 use crate::connection::{InboundAliases, KeepAlive, OutboundAliases, Outbox};
 use crate::text::Text;
 use crate::time::Instant;
@@ -36,6 +38,13 @@ pub(super) struct Link {
     pub(super) server: Granted,
     pub(super) inbound_aliases: InboundAliases,
     pub(super) outbound_aliases: OutboundAliases,
+    /// The application's packets go before CONNACK too.
+    pub(super) eager: bool,
+    /// What waits is not sent until the application has had its word; the PUBRELs to be sent again then.
+    pub(super) held: Option<Vec<PacketId>>,
+    pub(super) disconnect_body_bytes: usize,
+    /// Bytes of a packet that is not whole: more of them show that the server is there.
+    pub(super) partial_bytes: usize,
 }
 
 impl Link {
@@ -52,7 +61,16 @@ impl Link {
             server: Granted::default(),
             inbound_aliases: InboundAliases::new(0),
             outbound_aliases: OutboundAliases::new(0, 0),
+            eager: false,
+            held: None,
+            disconnect_body_bytes: 0,
+            partial_bytes: 0,
         }
+    }
+
+    /// Whether a packet of the application's may go now.
+    pub(super) fn is_taking(&self) -> bool {
+        self.phase == Phase::Connected || (self.eager && self.phase == Phase::Opening)
     }
 
     /// The transport is open.
@@ -71,6 +89,8 @@ impl Link {
     /// The transport has gone, with what was not written.
     pub(super) fn clear(&mut self) {
         self.phase = Phase::Closed;
+        self.held = None;
+        self.partial_bytes = 0;
         self.outbox.clear();
         self.written = self.outbox.pushed();
     }

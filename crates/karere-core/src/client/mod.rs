@@ -15,7 +15,7 @@ use bytes::BytesMut;
 
 pub use self::error::{PublishError, SubscribeError};
 pub use self::event::{DropReason, Event, Received};
-pub use self::options::{Credentials, Handover, Options};
+pub use self::options::{AckOrder, Credentials, Handover, Options, Resend};
 pub use self::publish::{Outgoing, Payload};
 pub use crate::session::AckToken;
 
@@ -117,6 +117,15 @@ impl Client {
     /// When the connection must end. The outbox may then hold a DISCONNECT with the reason (version 5): write it, close, and
     /// call [`handle_closed`](Self::handle_closed).
     pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), Error> {
+        if input.len() > self.link.partial_bytes {
+            self.link.keep_alive.on_received(now);
+        }
+        let result = self.handle_frames(now, input);
+        self.link.partial_bytes = input.len();
+        result
+    }
+
+    fn handle_frames(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), Error> {
         while self.link.phase != Phase::Closed {
             let result = match self.next_frame(input) {
                 Ok(None) => break,
@@ -242,10 +251,33 @@ impl Client {
         self.assigned_id.as_ref().unwrap_or(&self.options.client_id)
     }
 
+    /// How many bytes the body of the server's last DISCONNECT had: a reason is one, properties are more, and what was
+    /// left out reads as the default (§3.14.2).
+    #[must_use]
+    pub fn disconnect_body_bytes(&self) -> usize {
+        self.link.disconnect_body_bytes
+    }
+
     /// Bytes waiting to be written, also those that the driver has taken and not reported as written.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
         self.link.pending()
+    }
+
+    /// Takes the next packet identifier and uses it for nothing: for whoever counts what was refused too.
+    pub fn skip_packet_id(&mut self) -> Option<PacketId> {
+        self.next_packet_id().map(|(_, packet_id)| packet_id)
+    }
+
+    /// Gives up every message at QoS > 0 that waits or is not acknowledged, and hands them out in their order, with
+    /// what `publish` returned. A late acknowledgement is for nobody then.
+    pub fn drain(&mut self) -> alloc::vec::Vec<(PacketId, codec::Message)> {
+        let inflight = self.sender.inflight.drain().filter_map(|(_, _, message)| message);
+        let mut messages: alloc::vec::Vec<_> = inflight.filter_map(Queued::into_message).collect();
+        self.sender.queue.extract(|queued| queued.sequence.is_some(), &mut |queued| {
+            messages.extend(queued.into_message());
+        });
+        messages
     }
 
     /// Messages that wait, offline or for the window.
@@ -297,6 +329,7 @@ impl Client {
                 Ok(())
             }
             Packet::Disconnect(disconnect) if self.link.version.is_v5() => {
+                self.link.disconnect_body_bytes = header.frame_len() - header.header_len();
                 self.on_disconnect(disconnect);
                 Ok(())
             }

@@ -17,6 +17,9 @@ pub struct Options {
     /// Clean Start (3.x: Clean Session) of the *first* connection. Later connections of the same
     /// [`Client`](super::Client) resume on version 5, and on 3.x keep what the flag says.
     pub clean_start: bool,
+    /// Say what [`clean_start`](Self::clean_start) says in the CONNECT of *every* connection, on version 5 too: for whoever
+    /// decides it anew each time.
+    pub clean_start_each: bool,
     /// Session Expiry Interval in seconds (§3.1.2.11.2), version 5 only; 0xFFFFFFFF never expires.
     pub session_expiry: u32,
     /// Keep Alive in seconds; 0 turns it off. A Server Keep Alive overrides it [MQTT-3.1.2-21].
@@ -35,6 +38,20 @@ pub struct Options {
     /// Further properties of CONNECT (user properties, authentication method and data, request flags).
     /// What has a field of its own here is taken from that field.
     pub properties: Properties,
+    /// CONNECT carries [`properties`](Self::properties) exactly as they are, and nothing of the fields, which then only
+    /// say how this end behaves.
+    pub properties_verbatim: bool,
+    /// On 3.x, ask as a bridge: mosquitto's extension.
+    pub bridge: bool,
+    /// What is asked for between CONNECT and CONNACK is sent at once (§3.1.4 allows it) instead of after CONNACK.
+    pub eager: bool,
+    /// What becomes of unacknowledged messages on a new connection.
+    pub resend: Resend,
+    /// After CONNACK nothing that waits is sent until [`Client::resume`](super::Client::resume): the application
+    /// has its word first.
+    pub resume_by_hand: bool,
+    /// In which order messages are acknowledged.
+    pub ack_order: AckOrder,
     /// When a QoS 2 message is handed over.
     pub handover: Handover,
     /// Our own bound on unacknowledged QoS > 0 messages, beside the server's Receive Maximum.
@@ -50,6 +67,8 @@ pub struct Options {
     /// Subscriptions are the client's business: SUBSCRIBE asked for offline waits for the connection, and
     /// all are made again when the server has lost the session.
     pub resubscribe: bool,
+    /// SUBACK and UNSUBACK that answer nothing we have asked are told all the same; else they are nobody's.
+    pub unasked_answers: bool,
     /// How long CONNACK may take, in milliseconds.
     pub connack_millis_max: u64,
     /// Bytes waiting to be written above which QoS > 0 messages stay in the queue.
@@ -69,6 +88,7 @@ impl Default for Options {
             version: Version::V5,
             client_id: Text::EMPTY,
             clean_start: true,
+            clean_start_each: false,
             session_expiry: 0,
             keep_alive: 60,
             receive_maximum: 1024,
@@ -77,12 +97,19 @@ impl Default for Options {
             outbound_aliases: false,
             will: None,
             properties: Properties::EMPTY,
+            properties_verbatim: false,
+            bridge: false,
+            eager: false,
+            resend: Resend::WithSession,
+            resume_by_hand: false,
+            ack_order: AckOrder::OfArrival,
             handover: Handover::OnPublish,
             inflight_max: 1024,
             queue_count_max: 100_000,
             queue_bytes_max: 64 * 1024 * 1024,
             queue_qos0: true,
             resubscribe: true,
+            unasked_answers: false,
             connack_millis_max: 30_000,
             outbox_bytes_max: 256 * 1024,
             store: false,
@@ -100,6 +127,28 @@ pub enum Handover {
     OnPublish,
     /// On PUBREL: PUBREC is sent at once, acknowledging sends PUBCOMP. paho's way.
     OnRelease,
+}
+
+/// What becomes of unacknowledged messages on a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resend {
+    /// They are sent again with DUP when the server has kept the session; else as new messages, and what was answered
+    /// with PUBREC counts as delivered.
+    #[default]
+    WithSession,
+    /// They are sent again with DUP and their identifiers whatever the server says of the session: paho's way. A server
+    /// without the session takes them as new, or answers a PUBREL with PUBCOMP.
+    Always,
+}
+
+/// In which order messages are acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AckOrder {
+    /// In that of their arrival ([MQTT-4.6.0-2], [MQTT-4.6.0-3]), whatever the order of being done with them.
+    #[default]
+    OfArrival,
+    /// As the application asks for it: one that it never acknowledges holds up none after it. paho's way.
+    AsAsked,
 }
 
 /// What proves who we are; asked for at every connect.

@@ -14,7 +14,7 @@ use crate::codec::{
 use crate::connection::{Direction, PacketTrace};
 use crate::session::{Acked, Answer, Next, Waiting, is_expired, remaining_seconds};
 use crate::store::Record;
-use crate::text::{Text, TextError};
+use crate::text::{Text, TextError, is_plain_name};
 use crate::time::Instant;
 use crate::topic::TopicName;
 
@@ -95,13 +95,22 @@ impl<'a> Outgoing<'a> {
 
     /// A copy to keep: for the queue, and until it is acknowledged.
     fn keep(&self, now: Instant, sequence: Option<u64>) -> Result<Queued, PublishError> {
-        let message = Message {
-            topic: TopicName::new(self.topic)?,
-            payload: self.payload.to_bytes(),
+        let bare = Message {
+            topic: TopicName::EMPTY,
+            payload: Bytes::new(),
             qos: self.qos,
             retain: self.retain,
             expiry: None,
             properties: self.properties.clone(),
+        };
+        let message = match self.payload {
+            Payload::Borrowed(payload) => {
+                TopicName::check(self.topic)?;
+                bare.compact_with(self.topic, payload)
+            }
+            Payload::Shared(payload) => {
+                Message { topic: TopicName::new(self.topic)?, payload: payload.clone(), ..bare }
+            }
         };
         let expires_at = self.expiry.map(|seconds| now.plus_seconds(seconds));
         Ok(Queued { message, sequence, expires_at })
@@ -113,13 +122,6 @@ impl Payload<'_> {
         match self {
             Self::Borrowed(payload) => payload.len(),
             Self::Shared(payload) => payload.len(),
-        }
-    }
-
-    fn to_bytes(self) -> Bytes {
-        match self {
-            Self::Borrowed(payload) => Bytes::copy_from_slice(payload),
-            Self::Shared(payload) => payload.clone(),
         }
     }
 }
@@ -134,6 +136,10 @@ pub(super) struct Queued {
 }
 
 impl Queued {
+    pub(super) fn into_message(self) -> Option<(PacketId, Message)> {
+        Some((self.packet_id()?, self.message))
+    }
+
     fn packet_id(&self) -> Option<PacketId> {
         self.sequence.map(PacketId::from_sequence)
     }
@@ -191,7 +197,7 @@ impl Client {
             self.transmit(now, &message, number.map(|(sequence, _)| sequence))?;
             return Ok(number.map(|(_, packet_id)| packet_id));
         }
-        if message.qos == QoS::AtMostOnce && self.link.phase != Phase::Connected && !self.options.queue_qos0 {
+        if message.qos == QoS::AtMostOnce && !self.link.is_taking() && !self.options.queue_qos0 {
             return Err(PublishError::NotConnected);
         }
         self.publish_kept(now, &message, numbered)
@@ -240,7 +246,10 @@ impl Client {
 
     /// Sends what waits, as far as the window, the server's limits and the outbox allow.
     pub(super) fn pump(&mut self, now: Instant) {
-        while self.link.phase == Phase::Connected && self.link.pending() < self.options.outbox_bytes_max {
+        while self.link.phase == Phase::Connected
+            && self.link.held.is_none()
+            && self.link.pending() < self.options.outbox_bytes_max
+        {
             match self.sender.next_to_send() {
                 None => break,
                 Some(Next::Again(packet_id)) => self.resend(now, packet_id),
@@ -289,7 +298,7 @@ impl Client {
     /// Whether a message may go without waiting behind another of its kind.
     fn may_go_at_once(&self, message: &Outgoing<'_>) -> bool {
         let room = message.qos == QoS::AtMostOnce || self.link.pending() < self.options.outbox_bytes_max;
-        self.link.phase == Phase::Connected && room && self.sender.may_send(message.qos)
+        self.link.is_taking() && room && self.sender.may_send(message.qos)
     }
 
     /// What makes a message impossible, and what the server of this connection does not take.
@@ -297,7 +306,7 @@ impl Client {
         if !(message.topic.is_empty() && message.topic_alias.is_some()) {
             TopicName::check(message.topic)?;
         }
-        if message.topic.as_bytes().contains(&0) {
+        if !is_plain_name(message.topic.as_bytes()) && message.topic.as_bytes().contains(&0) {
             return Err(PublishError::TopicName(TextError::Null.into())); // [MQTT-1.5.4-2]
         }
         let connected = self.link.phase == Phase::Connected;
@@ -309,7 +318,7 @@ impl Client {
             return Err(PublishError::RetainNotSupported);
         }
         if let Some(alias) = message.topic_alias
-            && (alias.get() > server.topic_alias_maximum || self.link.outbound_aliases.max() > 0)
+            && (alias.get() > server.topic_alias_maximum || self.link.outbound_aliases.is_used())
         {
             return Err(PublishError::TopicAliasInvalid(alias.get()));
         }
@@ -329,7 +338,7 @@ impl Client {
     fn has_room_for_alias(&self, header: &PublishHeader<'_>) -> bool {
         const ALIAS_BYTES: usize = 3;
         let max = self.link.server.maximum_packet_size;
-        self.link.outbound_aliases.max() > 0
+        self.link.outbound_aliases.is_used()
             && (max == usize::MAX
                 || header.encoded_len(self.version()).is_ok_and(|len| len + ALIAS_BYTES <= max))
     }
@@ -366,7 +375,8 @@ impl Client {
 impl Client {
     pub(super) fn on_ack(&mut self, now: Instant, packet: PacketType, ack: Ack) -> Result<(), Error> {
         let Ack { packet_id, mut reason, properties } = ack;
-        let sequence = self.sender.inflight.sequence(packet_id).unwrap_or_default();
+        let sequence = if self.gate.is_on() { self.sender.inflight.sequence(packet_id) } else { None };
+        let sequence = sequence.unwrap_or_default();
         match self.sender.on_ack(packet, packet_id, reason.is_error())? {
             Acked::Finished(_) => {
                 self.record(Record::Finished { sequence });
@@ -417,6 +427,7 @@ fn trace(message: &Outgoing<'_>, dup: bool, packet_id: Option<PacketId>) -> Pack
         flag: message.retain,
         topic: Text::new(message.topic).ok(),
         size: message.payload.len(),
+        properties: message.properties.clone(),
         ..PacketTrace::new(Direction::Sent, PacketType::Publish)
     }
 }

@@ -126,7 +126,7 @@ impl Client {
         if filters == 0 {
             return Err(SubscribeError::Empty);
         }
-        let connected = self.link.phase == Phase::Connected;
+        let connected = self.link.is_taking();
         if !connected && !self.options.resubscribe {
             return Err(SubscribeError::NotConnected);
         }
@@ -181,7 +181,13 @@ impl Client {
             Kind::Subscribe(subscribe) | Kind::Again(subscribe) => subscribe.subscriptions.len() == granted, // [MQTT-3.8.4-6]
             Kind::Unsubscribe(_) => false,
         })?;
-        let Some(request) = request else { return Ok(()) };
+        let Some(request) = request else {
+            if self.options.unasked_answers {
+                let SubAck { packet_id, reasons, properties } = suback;
+                self.events.push_back(Event::Subscribed { packet_id, reasons, properties });
+            }
+            return Ok(());
+        };
         let (subscribe, again) = match request.kind {
             Kind::Subscribe(subscribe) => (subscribe, false),
             Kind::Again(subscribe) => (subscribe, true),
@@ -204,8 +210,13 @@ impl Client {
             Kind::Unsubscribe(unsubscribe) => ended == if v5 { unsubscribe.filters.len() } else { 0 },
             Kind::Subscribe(_) | Kind::Again(_) => false,
         })?;
-        let Some(Request { kind: Kind::Unsubscribe(unsubscribe), .. }) = request else { return Ok(()) };
         let SubAck { packet_id, reasons, properties } = unsuback;
+        let Some(Request { kind: Kind::Unsubscribe(unsubscribe), .. }) = request else {
+            if self.options.unasked_answers {
+                self.events.push_back(Event::Unsubscribed { packet_id, reasons, properties });
+            }
+            return Ok(());
+        };
         for (index, filter) in unsubscribe.filters.into_iter().enumerate() {
             // Again: a SUBSCRIBE before it may have been answered since.
             if let (false, Ok(filter)) =

@@ -4,6 +4,7 @@ mod closing;
 mod conformance;
 mod connect;
 mod identifiers;
+mod policies;
 mod publish;
 mod receive;
 mod resume;

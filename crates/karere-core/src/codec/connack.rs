@@ -28,14 +28,19 @@ impl ConnAck {
             _ => return Err(Error::Malformed("reserved connect acknowledge flags")),
         };
         let code = body.reader.u8()?;
-        let reason = if body.version.is_v5() {
-            ReasonCode::decode(code, PacketType::ConnAck)?
-        } else {
-            ReasonCode::from_connack_return_code(code)
-                .ok_or(Error::protocol("reserved connect return code"))?
+        // A server that knows no version 5 refuses it in the words of its own, and with nothing behind.
+        let old = ReasonCode::from_connack_return_code(code);
+        let in_old_words = body.reader.is_empty() && old.is_some_and(ReasonCode::is_error);
+        let reason = match old {
+            Some(old) if in_old_words || !body.version.is_v5() => old,
+            None if !body.version.is_v5() => return Err(Error::protocol("reserved connect return code")),
+            _ => ReasonCode::decode(code, PacketType::ConnAck)?,
         };
         if session_present && reason != ReasonCode::Success {
             return Err(Error::protocol("session present in a refusal"));
+        }
+        if in_old_words {
+            return Ok(Self { session_present, reason, properties: Properties::EMPTY });
         }
         let properties = body.properties(OWNER)?;
         body.reader.finish()?;

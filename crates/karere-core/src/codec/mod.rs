@@ -26,6 +26,7 @@ mod connect;
 mod disconnect;
 mod encode_error;
 mod fixed_header;
+mod kept;
 mod message;
 mod packet;
 mod packet_id;

@@ -10,7 +10,8 @@ use super::{
     read::{Body, Reader},
     var_int, write,
 };
-use crate::{Error, topic::TopicName};
+use crate::Error;
+use crate::topic::{TopicError, TopicName};
 
 const OWNER: PropertyOwner = PropertyOwner::Packet(PacketType::Publish);
 
@@ -45,15 +46,13 @@ impl Publish {
         reader.take(header.header_len())?;
         let mut body = Body { frame: &frame, version, reader };
 
-        let topic = body.text()?;
+        let topic = TopicName::decode(body.binary()?).map_err(topic_error)?;
         let packet_id = if qos == QoS::AtMostOnce { None } else { Some(body.reader.packet_id()?) };
         let mut lifted = Lifted::default();
         let properties = body.properties_lifting(OWNER, |property| lifted.take(property))?;
-        let topic = match TopicName::from_text(topic) {
-            Ok(topic) => topic,
-            Err(crate::topic::TopicError::Empty) if lifted.topic_alias.is_some() => TopicName::EMPTY,
-            Err(error) => return Err(topic_error(error)),
-        };
+        if topic.is_empty() && lifted.topic_alias.is_none() {
+            return Err(topic_error(TopicError::Empty));
+        }
 
         let payload_at = frame.len() - body.reader.len();
         frame.advance(payload_at);
@@ -123,6 +122,38 @@ pub struct PublishHeader<'a> {
     pub payload_len: usize,
 }
 
+/// Up to eight bytes that go out in one piece.
+#[derive(Default)]
+struct Small {
+    bytes: [u8; 8],
+    len: usize,
+}
+
+impl Small {
+    /// No more than fit: seven of a head, six of a tail.
+    #[inline]
+    fn push<const N: usize>(&mut self, bytes: &[u8; N]) {
+        if let Some(place) = self.bytes.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<N>()) {
+            *place = *bytes;
+            self.len += N;
+        }
+    }
+
+    #[inline]
+    fn push_var_int(&mut self, mut value: u32) {
+        while value >= 0x80 {
+            self.push(&[value as u8 | 0x80]);
+            value >>= 7;
+        }
+        self.push(&[value as u8]);
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// The lengths that are written before what they are the lengths of.
 struct Lengths {
     body: u32,
@@ -148,19 +179,34 @@ impl PublishHeader<'_> {
     /// and for a packet with neither topic nor (version 5) alias.
     #[inline]
     pub fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        self.encode_counting(version, out).map(drop)
+    }
+
+    /// As [`encode`](Self::encode); returns what [`encoded_len`](Self::encoded_len) does.
+    #[inline]
+    pub(crate) fn encode_counting(&self, version: Version, out: &mut BytesMut) -> Result<usize, EncodeError> {
         let lengths = self.lengths(version)?;
-        out.reserve(write::frame_len(lengths.body) - self.payload_len);
-        out.put_u8(self.first_byte());
-        var_int::encode(lengths.body, out);
-        write::binary(self.topic.as_bytes(), out);
+        let len = write::frame_len(lengths.body);
+        out.reserve(len - self.payload_len);
+        // What is small is put together first: each piece put into `out` costs a check and a call.
+        let mut head = Small::default();
+        head.push(&[self.first_byte()]);
+        head.push_var_int(lengths.body);
+        head.push(&(self.topic.len() as u16).to_be_bytes());
+        out.put_slice(head.as_slice());
+        out.put_slice(self.topic.as_bytes());
+        let mut tail = Small::default();
         if let Some(id) = self.packet_id {
-            out.put_u16(id.get());
+            tail.push(&id.get().to_be_bytes());
         }
         if version.is_v5() {
-            var_int::encode(lengths.properties, out);
+            tail.push_var_int(lengths.properties);
+        }
+        out.put_slice(tail.as_slice());
+        if lengths.properties > 0 {
             self.encode_properties(out);
         }
-        Ok(())
+        Ok(len)
     }
 
     /// Bytes of the body, with the payload.
@@ -285,10 +331,11 @@ fn decode_flags(flags: u8) -> Result<(bool, QoS, bool), Error> {
 
 /// What is wrong with a Topic Name from the network.
 #[cold]
-pub(super) fn topic_error(error: crate::topic::TopicError) -> Error {
+pub(super) fn topic_error(error: TopicError) -> Error {
     match error {
+        TopicError::Text(error) => error.into(),
         // [MQTT-4.7.3-1]
-        crate::topic::TopicError::Empty => Error::protocol("empty topic name without a topic alias"),
+        TopicError::Empty => Error::protocol("empty topic name without a topic alias"),
         // [MQTT-3.3.2-2]
         _ => {
             Error::ProtocolError { what: "topic name with a wildcard", reason: ReasonCode::TopicNameInvalid }

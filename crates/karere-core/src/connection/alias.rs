@@ -1,5 +1,6 @@
 //! Topic aliases: numbers for topic names, for the life of one connection (§3.3.2.3.4).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
@@ -59,8 +60,13 @@ impl InboundAliases {
 }
 
 /// The aliases that we have set towards the peer, the least recently used the first to go.
+///
+/// Most peers take none: then there is no table, so that a connection is small.
+#[derive(Debug, Default)]
+pub(crate) struct OutboundAliases(Option<Box<Table>>);
+
 #[derive(Debug)]
-pub(crate) struct OutboundAliases {
+struct Table {
     numbers: HashMap<TopicName, u16, FixedState>,
     /// Doubly linked through indices; index + 1 is the alias.
     entries: Vec<Entry>,
@@ -88,15 +94,26 @@ pub(crate) struct AliasUse {
 impl OutboundAliases {
     /// `max` is what the peer allows, or our own bound if that is lower; 0 uses none.
     pub(crate) fn new(max: u16, seed: u64) -> Self {
-        let numbers = HashMap::with_hasher(FixedState::with_seed(seed));
-        Self { numbers, entries: Vec::new(), max, newest: 0, oldest: 0 }
+        Self((max > 0).then(|| {
+            let numbers = HashMap::with_hasher(FixedState::with_seed(seed));
+            Box::new(Table { numbers, entries: Vec::new(), max, newest: 0, oldest: 0 })
+        }))
     }
 
     /// The alias for a topic that is about to be sent; `None` when none may be used.
     pub(crate) fn assign(&mut self, topic: &str) -> Option<AliasUse> {
-        if self.max == 0 {
-            return None;
-        }
+        self.0.as_mut()?.assign(topic)
+    }
+
+    /// Whether any may be used.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Table {
+    fn assign(&mut self, topic: &str) -> Option<AliasUse> {
         if let Some(&index) = self.numbers.get(topic) {
             self.touch(index);
             return Some(AliasUse { alias: NonZeroU16::new(index + 1)?, known: true });
@@ -106,11 +123,6 @@ impl OutboundAliases {
             if self.entries.len() < usize::from(self.max) { self.grow(&name) } else { self.evict(&name) };
         self.numbers.insert(name, index);
         Some(AliasUse { alias: NonZeroU16::new(index + 1)?, known: false })
-    }
-
-    /// How many aliases may be used.
-    pub(crate) fn max(&self) -> u16 {
-        self.max
     }
 
     fn grow(&mut self, name: &TopicName) -> u16 {

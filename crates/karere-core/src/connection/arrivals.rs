@@ -15,6 +15,10 @@ pub(crate) struct Arrivals {
     first: u64,
     /// How many are at QoS 1.
     at_least_once: usize,
+    /// Acknowledged as the application asks for it, and not in the order of arrival.
+    as_asked: bool,
+    /// Those whose turn has come out of order; in `entries` they are done.
+    ready: VecDeque<Done>,
 }
 
 #[derive(Debug)]
@@ -33,6 +37,11 @@ pub(crate) struct Done {
 }
 
 impl Arrivals {
+    /// From now on those that the application is done with are acknowledged at once, and hold up none after them.
+    pub(crate) fn set_as_asked(&mut self, as_asked: bool) {
+        self.as_asked = as_asked;
+    }
+
     /// Returns the number to give to [`done`](Self::done).
     pub(crate) fn push(&mut self, packet_id: PacketId, qos: QoS) -> u64 {
         self.entries.push_back(Arrival { packet_id, qos, done: None });
@@ -46,6 +55,10 @@ impl Arrivals {
         match entry {
             Some(entry) if entry.done.is_none() => {
                 entry.done = Some(reason);
+                if self.as_asked {
+                    self.ready.push_back(Done { packet_id: entry.packet_id, qos: entry.qos, reason });
+                    self.forget_done();
+                }
                 true
             }
             _ => false,
@@ -54,6 +67,9 @@ impl Arrivals {
 
     /// The next arrival to acknowledge, if the application is done with it.
     pub(crate) fn next(&mut self) -> Option<Done> {
+        if self.as_asked {
+            return self.ready.pop_front();
+        }
         let Arrival { packet_id, qos, done: Some(reason) } = *self.entries.front()? else { return None };
         self.entries.pop_front();
         self.first += 1;
@@ -70,7 +86,16 @@ impl Arrivals {
     pub(crate) fn clear(&mut self) {
         self.first += self.entries.len() as u64;
         self.entries.clear();
+        self.ready.clear();
         self.at_least_once = 0;
+    }
+
+    fn forget_done(&mut self) {
+        while let Some(Arrival { qos, done: Some(_), .. }) = self.entries.front() {
+            self.at_least_once -= usize::from(*qos == QoS::AtLeastOnce);
+            self.entries.pop_front();
+            self.first += 1;
+        }
     }
 }
 
@@ -97,6 +122,22 @@ mod tests {
             order,
             [(1, ReasonCode::Success), (2, ReasonCode::NotAuthorized), (3, ReasonCode::Success)]
         );
+    }
+
+    #[test]
+    fn as_asked_one_that_is_never_acknowledged_holds_up_none_after_it() {
+        let mut arrivals = Arrivals::default();
+        arrivals.set_as_asked(true);
+        let numbers: Vec<u64> = (1..=3).map(|n| arrivals.push(id(n), QoS::AtLeastOnce)).collect();
+        assert!(arrivals.done(numbers[2], ReasonCode::Success));
+        assert!(arrivals.done(numbers[1], ReasonCode::Success));
+        assert!(!arrivals.done(numbers[1], ReasonCode::Success));
+        let order: Vec<u16> =
+            core::iter::from_fn(|| arrivals.next()).map(|done| done.packet_id.get()).collect();
+        assert_eq!(order, [3, 2]);
+        assert_eq!(arrivals.at_least_once(), 3); // until the first is done: a bound that errs on the safe side
+        assert!(arrivals.done(numbers[0], ReasonCode::Success));
+        assert_eq!(arrivals.at_least_once(), 0);
     }
 
     #[test]

@@ -38,14 +38,21 @@ impl KeepAlive {
 
     /// The client's side: PINGREQ is due when nothing was sent, or nothing was heard, for one interval
     /// [MQTT-3.1.2-20]. Also when nothing was heard, because else a sender never learns that its peer is gone.
+    ///
+    /// What comes after a PINGREQ, be it part of a packet too large to have an answer in front of it, shows that the server
+    /// is there: then it is asked again.
     pub(crate) fn ping_due(&self) -> Option<Instant> {
-        (self.interval > 0 && self.pinged.is_none())
-            .then(|| self.sent.min(self.received).plus_millis(self.interval))
+        let since = match self.pinged {
+            None => self.sent.min(self.received),
+            Some(at) if self.received > at => at,
+            Some(_) => return None,
+        };
+        (self.interval > 0).then(|| since.plus_millis(self.interval))
     }
 
     /// The client's side: the answer to PINGREQ is overdue.
     pub(crate) fn pong_due(&self) -> Option<Instant> {
-        self.pinged.map(|at| at.plus_millis(self.interval))
+        self.pinged.filter(|at| self.received <= *at).map(|at| at.plus_millis(self.interval))
     }
 
     /// The server's side: one and a half intervals without a packet [MQTT-3.1.2-22].

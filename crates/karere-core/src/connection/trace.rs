@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::codec::{Ack, Connect, Packet, PacketId, PacketType, Publish, QoS, ReasonCode, SubscribeOptions};
+use crate::codec::{
+    Ack, Connect, Packet, PacketId, PacketType, Properties, Publish, QoS, ReasonCode, SubscribeOptions,
+};
 use crate::text::Text;
 
 /// Which way a packet went.
@@ -39,6 +41,8 @@ pub struct PacketTrace {
     pub filters: Vec<(Text, SubscribeOptions)>,
     /// CONNECT: Clean Start.
     pub clean_start: bool,
+    /// PUBLISH: the properties of the message, without those that belong to the packet.
+    pub properties: Properties,
 }
 
 impl PacketTrace {
@@ -55,6 +59,7 @@ impl PacketTrace {
             size: 0,
             filters: Vec::new(),
             clean_start: false,
+            properties: Properties::EMPTY,
         }
     }
 
@@ -109,6 +114,7 @@ impl PacketTrace {
             flag: publish.message.retain,
             topic: Some(publish.message.topic.as_text().clone()),
             size: publish.message.payload.len(),
+            properties: publish.message.properties.clone(),
             ..self
         }
     }

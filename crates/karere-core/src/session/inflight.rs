@@ -71,7 +71,9 @@ impl<T> Inflight<T> {
     pub fn puback(&mut self, packet_id: PacketId) -> Result<Option<T>, InflightError> {
         let index = self.find(packet_id).ok_or(InflightError::NotFound)?;
         self.expect(index, |awaiting| awaiting == Awaiting::PubAck)?;
-        Ok(self.entries.remove(index).and_then(|entry| entry.message))
+        // The oldest, nearly always.
+        let entry = if index == 0 { self.entries.pop_front() } else { self.entries.remove(index) };
+        Ok(entry.and_then(|entry| entry.message))
     }
 
     /// PUBREC with success came: the message is the receiver's, PUBREL is next. Hands the message back the
@@ -114,11 +116,26 @@ impl<T> Inflight<T> {
     /// A new connection has resumed the session: all is to be sent again. First the PUBRELs, by identifier,
     /// in the order in which their PUBRECs came; then the messages, one by one from
     /// [`next_resend`](Self::next_resend).
-    pub fn resume(&mut self, mut pubrel: impl FnMut(PacketId)) {
+    pub fn resume(&mut self, pubrel: impl FnMut(PacketId)) {
+        self.suspend();
+        self.release(pubrel);
+    }
+
+    /// A new connection: nothing of this was sent on it, and all is to be sent again.
+    pub fn suspend(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.sent = false);
+        self.resend = match (self.entries.front(), self.entries.back()) {
+            (Some(first), Some(last)) => first.sequence..last.sequence + 1,
+            _ => 0..0,
+        };
+    }
+
+    /// The PUBRELs to be sent again, in the order in which their PUBRECs came; not those that belong to this connection.
+    pub fn release(&mut self, mut pubrel: impl FnMut(PacketId)) {
         let mut released: alloc::vec::Vec<(u64, u64)> = self
             .entries
             .iter()
+            .filter(|entry| !entry.sent)
             .filter_map(|entry| match entry.awaiting {
                 Awaiting::PubComp(received) => Some((received, entry.sequence)),
                 _ => None,
@@ -128,10 +145,6 @@ impl<T> Inflight<T> {
         for (_, sequence) in released {
             pubrel(PacketId::from_sequence(sequence));
         }
-        self.resend = match (self.entries.front(), self.entries.back()) {
-            (Some(first), Some(last)) => first.sequence..last.sequence + 1,
-            _ => 0..0,
-        };
     }
 
     /// The next message that has to be sent again, in the order of the first sending [MQTT-4.6.0-1]; call
@@ -196,6 +209,22 @@ impl<T> Inflight<T> {
                 taken(message);
             }
         }
+    }
+
+    /// How many went on this connection and are not acknowledged.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.sent).count()
+    }
+
+    /// Takes out everything that was not sent on this connection, in order: sequence number, what it waited for, and the
+    /// message where it is kept.
+    pub fn drain_unsent(&mut self) -> impl DoubleEndedIterator<Item = (u64, Awaiting, Option<T>)> + use<T> {
+        self.resend = 0..0;
+        let (sent, unsent): (VecDeque<_>, VecDeque<_>) =
+            core::mem::take(&mut self.entries).into_iter().partition(|entry| entry.sent);
+        self.entries = sent;
+        unsent.into_iter().map(|entry| (entry.sequence, entry.awaiting, entry.message))
     }
 
     /// Takes out everything, in order: sequence number, what it waited for, and the message where it is kept.

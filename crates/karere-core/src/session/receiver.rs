@@ -1,5 +1,7 @@
 //! The receiving side of QoS 1 and QoS 2 (§4.3).
 
+use alloc::boxed::Box;
+
 use super::{Receipt, Unreleased};
 use crate::Error;
 use crate::codec::{PacketId, PacketType, QoS, ReasonCode};
@@ -11,15 +13,25 @@ use crate::connection::{Arrivals, Done};
 /// `M` is a message that is kept until PUBREL, for whoever hands over as late as that.
 #[derive(Debug)]
 pub struct Receiver<M> {
-    unreleased: Unreleased<Kept<M>>,
     /// PUBLISHes of this connection.
     arrivals: Arrivals,
-    /// PUBRELs of this connection.
-    releases: Arrivals,
+    /// From the first QoS 2 message on: few peers send any, and a session is to be small.
+    exactly_once: Option<Box<ExactlyOnce<M>>>,
+    seed: u64,
     /// Numbers the connections, so that a stale token is known.
     connection: u32,
     /// The Receive Maximum that we announced, where it is enforced.
     receive_maximum: Option<u16>,
+    /// Answers go as they are asked for, and not in the order of arrival.
+    as_asked: bool,
+}
+
+/// What only QoS 2 needs.
+#[derive(Debug)]
+struct ExactlyOnce<M> {
+    unreleased: Unreleased<Kept<M>>,
+    /// PUBRELs of this connection.
+    releases: Arrivals,
 }
 
 #[derive(Debug)]
@@ -84,11 +96,12 @@ impl<M> Receiver<M> {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            unreleased: Unreleased::new(seed),
             arrivals: Arrivals::default(),
-            releases: Arrivals::default(),
+            exactly_once: None,
+            seed,
             connection: 0,
             receive_maximum: None,
+            as_asked: false,
         }
     }
 
@@ -98,17 +111,30 @@ impl<M> Receiver<M> {
         self.receive_maximum = receive_maximum.map(|max| max.max(1));
     }
 
+    /// From now on answers go as they are asked for; one that is never asked for holds up none after it.
+    pub fn set_as_asked(&mut self, as_asked: bool) {
+        self.as_asked = as_asked;
+        self.arrivals.set_as_asked(as_asked);
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.releases.set_as_asked(as_asked);
+        }
+    }
+
     /// The connection has gone: the peer sends again what was not answered.
     pub fn close(&mut self) {
         self.arrivals.clear();
-        self.releases.clear();
-        self.unreleased.resume();
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.releases.clear();
+            exactly_once.unreleased.resume();
+        }
         self.connection = self.connection.wrapping_add(1);
     }
 
     /// The session is new.
     pub fn clear(&mut self) {
-        self.unreleased.clear();
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.unreleased.clear();
+        }
     }
 
     /// A QoS 1 PUBLISH came: hand it over.
@@ -127,18 +153,24 @@ impl<M> Receiver<M> {
     /// When there are more unanswered than our Receive Maximum [MQTT-3.3.4-9].
     pub fn take_exactly_once(&mut self, packet_id: PacketId) -> Result<Taken, Error> {
         // Before it is written down: what is one too many was never received, and is new when it comes again.
-        if !self.unreleased.is_counted(packet_id) {
+        if !self.unreleased_ids().is_some_and(|ids| ids.is_counted(packet_id)) {
             self.check_receive_maximum()?;
         }
         let fresh = Kept { message: None, done: None, first: u64::MAX, arrival: u64::MAX };
-        let receipt = self.unreleased.receive(packet_id, || fresh);
+        let (seed, as_asked) = (self.seed, self.as_asked);
+        let exactly_once = self.exactly_once.get_or_insert_with(|| {
+            let mut releases = Arrivals::default();
+            releases.set_as_asked(as_asked);
+            Box::new(ExactlyOnce { unreleased: Unreleased::new(seed), releases })
+        });
+        let receipt = exactly_once.unreleased.receive(packet_id, || fresh);
         match receipt {
             Receipt::Pending => return Ok(Taken::Copy),
             Receipt::Answered => return Ok(Taken::AnswerAgain),
             Receipt::First | Receipt::Resumed => {}
         }
         let arrival = self.arrivals.push(packet_id, QoS::ExactlyOnce);
-        let Some(kept) = self.unreleased.get_mut(packet_id) else { return Ok(Taken::Copy) };
+        let Some(kept) = exactly_once.unreleased.get_mut(packet_id) else { return Ok(Taken::Copy) };
         kept.arrival = arrival;
         if receipt == Receipt::First {
             kept.first = arrival;
@@ -152,7 +184,7 @@ impl<M> Receiver<M> {
 
     /// Keeps the message until PUBREL, instead of handing it over; PUBREC goes without waiting for anyone.
     pub fn keep(&mut self, token: AckToken, message: M) {
-        if let Some(kept) = self.unreleased.get_mut(token.packet_id) {
+        if let Some(kept) = self.kept(token.packet_id) {
             kept.message = Some(message);
         }
         self.acknowledge(token, ReasonCode::Success);
@@ -163,13 +195,16 @@ impl<M> Receiver<M> {
     /// # Errors
     /// A Protocol Error when PUBREC has not gone.
     pub fn release(&mut self, packet_id: PacketId) -> Result<Release<M>, Error> {
-        if self.unreleased.contains(packet_id) && !self.unreleased.is_answered(packet_id) {
-            return Err(Error::protocol("PUBREL before PUBREC"));
-        }
-        let Some(Kept { message, .. }) = self.unreleased.release(packet_id) else {
+        let Some(ExactlyOnce { unreleased, releases }) = self.exactly_once.as_deref_mut() else {
             return Ok(Release::Unknown);
         };
-        let arrival = self.releases.push(packet_id, QoS::ExactlyOnce);
+        if unreleased.contains(packet_id) && !unreleased.is_answered(packet_id) {
+            return Err(Error::protocol("PUBREL before PUBREC"));
+        }
+        let Some(Kept { message, .. }) = unreleased.release(packet_id) else {
+            return Ok(Release::Unknown);
+        };
+        let arrival = releases.push(packet_id, QoS::ExactlyOnce);
         let token = self.token(PacketType::PubComp, packet_id, arrival);
         Ok(match message {
             Some(message) => Release::HandOver(message, token),
@@ -194,14 +229,17 @@ impl<M> Receiver<M> {
                 self.arrivals.done(token.arrival, reason);
             }
             PacketType::PubComp if current => {
-                self.releases.done(token.arrival, reason);
+                if let Some(exactly_once) = &mut self.exactly_once {
+                    exactly_once.releases.done(token.arrival, reason);
+                }
             }
             // Handed over once for all connections, so that the place among this one's arrivals counts.
             PacketType::PubRec => {
-                let kept = self.unreleased.get_mut(token.packet_id);
+                let kept = self.kept(token.packet_id);
                 if let Some(kept) = kept.filter(|kept| kept.first == token.arrival && kept.done.is_none()) {
                     kept.done = Some(reason);
-                    self.arrivals.done(kept.arrival, reason);
+                    let arrival = kept.arrival;
+                    self.arrivals.done(arrival, reason);
                 }
             }
             _ => {}
@@ -214,26 +252,36 @@ impl<M> Receiver<M> {
             if qos == QoS::AtLeastOnce {
                 return Some(Answer { packet: PacketType::PubAck, packet_id, reason });
             }
-            if reason.is_error() {
-                self.unreleased.release(packet_id);
-            } else {
-                self.unreleased.answer(packet_id);
+            if let Some(ExactlyOnce { unreleased, .. }) = self.exactly_once.as_deref_mut() {
+                if reason.is_error() {
+                    unreleased.release(packet_id);
+                } else {
+                    unreleased.answer(packet_id);
+                }
             }
             return Some(Answer { packet: PacketType::PubRec, packet_id, reason });
         }
-        let Done { packet_id, .. } = self.releases.next()?;
+        let Done { packet_id, .. } = self.exactly_once.as_mut()?.releases.next()?;
         Some(Answer { packet: PacketType::PubComp, packet_id, reason: ReasonCode::Success })
     }
 
     /// The QoS 2 identifiers that are not released.
     #[must_use]
     pub fn unreleased(&self) -> usize {
-        self.unreleased.len()
+        self.unreleased_ids().map_or(0, Unreleased::len)
+    }
+
+    fn unreleased_ids(&self) -> Option<&Unreleased<Kept<M>>> {
+        self.exactly_once.as_ref().map(|exactly_once| &exactly_once.unreleased)
+    }
+
+    fn kept(&mut self, packet_id: PacketId) -> Option<&mut Kept<M>> {
+        self.exactly_once.as_mut()?.unreleased.get_mut(packet_id)
     }
 
     /// Whether one more may come.
     fn check_receive_maximum(&self) -> Result<(), Error> {
-        let unanswered = self.arrivals.at_least_once() + self.unreleased.counted();
+        let unanswered = self.arrivals.at_least_once() + self.unreleased_ids().map_or(0, Unreleased::counted);
         if self.receive_maximum.is_some_and(|max| unanswered >= usize::from(max)) {
             let what = "more unacknowledged messages than our Receive Maximum";
             return Err(Error::LimitExceeded { what, reason: ReasonCode::ReceiveMaximumExceeded });

@@ -54,6 +54,12 @@ impl<T: Waiting> Sender<T> {
         self.quota = SendQuota::new(receive_maximum.clamp(1, self.inflight_max));
     }
 
+    /// The peer's Receive Maximum has come; what was sent on this connection before it counts.
+    pub fn grant(&mut self, receive_maximum: u16) {
+        self.quota = SendQuota::new(receive_maximum.clamp(1, self.inflight_max));
+        (0..self.inflight.sent()).for_each(|_| self.quota.take());
+    }
+
     /// Whether a new message at `qos` may go at once: nothing waits before it, and the window is open.
     #[must_use]
     pub fn may_send(&self, qos: QoS) -> bool {

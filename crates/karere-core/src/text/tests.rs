@@ -82,12 +82,18 @@ fn an_error_tells_the_length_and_becomes_a_malformed_packet() {
 #[test]
 fn the_quick_look_finds_every_odd_byte_at_every_place() {
     for len in 0..40 {
-        assert!(is_plain(&std::vec![b'a'; len]));
+        assert!(is_plain(&std::vec![b'a'; len]) && is_plain_name(&std::vec![b'a'; len]));
         for at in 0..len {
             for (byte, plain) in [(0, false), (1, true), (0x7F, true), (0x80, false), (0xFF, false)] {
                 let mut bytes = std::vec![b'a'; len];
                 bytes[at] = byte;
                 assert_eq!(is_plain(&bytes), plain, "{byte:#x} at {at} of {len}");
+            }
+            for byte in 0..=255 {
+                let mut bytes = std::vec![b'/'; len];
+                bytes[at] = byte;
+                let plain = byte.is_ascii() && !matches!(byte, 0 | b'+' | b'#');
+                assert_eq!(is_plain_name(&bytes), plain, "{byte:#x} at {at} of {len}");
             }
         }
     }

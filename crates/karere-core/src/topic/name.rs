@@ -2,7 +2,9 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
 
-use crate::text::{Text, TextError};
+use bytes::Bytes;
+
+use crate::text::{LEN_MAX, Text, TextError, is_plain_name};
 
 /// A Topic Name: what a message is published to (section 4.7).
 ///
@@ -33,6 +35,24 @@ impl TopicName {
         Ok(Self(name))
     }
 
+    /// Takes a name from the network without copying it: [`EMPTY`](Self::EMPTY) too, which an alias may stand for.
+    ///
+    /// # Errors
+    /// As [`from_text`](Self::from_text) but [`TopicError::Empty`], and [`TopicError::Text`].
+    #[inline]
+    pub(crate) fn decode(name: Bytes) -> Result<Self, TopicError> {
+        if name.len() <= LEN_MAX && is_plain_name(&name) {
+            return Ok(Self::from_checked(name));
+        }
+        Self::from_text(Text::from_bytes(name)?)
+    }
+
+    /// Takes what a name was made of before, or no bytes at all.
+    #[inline]
+    pub(crate) fn from_checked(name: Bytes) -> Self {
+        Self(Text::from_checked(name))
+    }
+
     /// Whether `name` would do, of which the length and the absence of U+0000 are known.
     ///
     /// # Errors
@@ -41,12 +61,10 @@ impl TopicName {
         if name.is_empty() {
             return Err(TopicError::Empty);
         }
-        // Without an early exit the compiler looks at many bytes at once, and a wildcard is rare.
-        let wildcard = name.as_bytes().iter().fold(false, |found, &byte| found | matches!(byte, b'+' | b'#'));
-        if wildcard {
-            return Err(TopicError::WildcardInName { at: name.find(['+', '#']).unwrap_or_default() });
+        if is_plain_name(name.as_bytes()) {
+            return Ok(());
         }
-        Ok(())
+        name.find(['+', '#']).map_or(Ok(()), |at| Err(TopicError::WildcardInName { at }))
     }
 
     /// The name as a string slice.

@@ -4,10 +4,12 @@
 //! takes in what has come, then routes, delivers and answers a few things at a time, and between them others have
 //! their turns. As in the broker itself, nothing is read behind what is not done.
 //!
-//! A connection that is let go has first what it brought done, because the core remembers a QoS 2 message from the
-//! moment it comes in: one that was neither routed nor answered would be swallowed when it is sent again.
+//! A connection that is let go has what it brought done all the same, because the core remembers a QoS 2 message from
+//! the moment it comes in: one that was neither routed nor answered would be swallowed when it is sent again. That goes
+//! on step by step too, and what the client brings on its next connection waits for it.
 
 mod deliver;
+mod late;
 mod sessions;
 mod subscribe;
 mod turn;
@@ -41,6 +43,8 @@ pub(crate) struct Host {
     names: BTreeMap<Text, u32>,
     /// By wire.
     services: Vec<Service>,
+    /// Clients of whom something is left to be done, and the wires that it is from or that wait for it.
+    late: BTreeMap<Text, VecDeque<usize>>,
     scratch: Scratch,
     random: Random,
 }
@@ -98,6 +102,8 @@ enum Task {
     /// The second half: the router has said this.
     Subscribed(Subscribe, Vec<ReasonCode>, Vec<(Retained, QoS)>),
     Unsubscribe(Unsubscribe),
+    /// Behind what its client had sent.
+    Will(u32, Message),
     /// The conversation ends here.
     Part,
 }
@@ -112,6 +118,7 @@ impl Host {
             places: Vec::new(),
             names: BTreeMap::new(),
             services: Vec::new(),
+            late: BTreeMap::new(),
             scratch: Scratch::default(),
             random: Random::new(seed, 1),
         }

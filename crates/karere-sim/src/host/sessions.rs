@@ -28,6 +28,8 @@ impl Host {
         place.wire = Some(wire);
         place.slot.attach(now, accepted);
         (self.services[wire].session, self.services[wire].epoch) = (session, place.slot.epoch());
+        self.wait_behind(around, wire);
+        let place = &mut self.places[session as usize];
         let will = connect.will.as_ref();
         place.will = will.map(|will| will.message.clone());
         let will = will.and_then(|will| Some((number_of(&will.message.payload)?, will.delay)));
@@ -45,6 +47,11 @@ impl Host {
         if place.slot.is_ended() {
             return;
         }
+        let (wire, now) = (place.wire, around.instant());
+        if wire.is_some_and(|wire| self.is_paused(wire)) {
+            self.places[session as usize].slot.handle_unread(now);
+        }
+        let place = &mut self.places[session as usize];
         let silent = place.slot.handle_timeout(around.instant()).is_err();
         match place.wire {
             Some(wire) if silent => self.part(around, wire, session),
@@ -63,7 +70,7 @@ impl Host {
     /// Another connection of the same client comes.
     fn let_go(&mut self, around: &mut Around, session: u32) {
         let Some(wire) = self.places[session as usize].wire else { return };
-        self.finish_tasks(around, wire, session);
+        self.leave_tasks(around, wire);
         around.note(Note::Detached { session });
         let place = &mut self.places[session as usize];
         place.wire = None;
@@ -126,7 +133,7 @@ impl Host {
 
     fn send_will(&mut self, around: &mut Around, session: u32, will: Message) {
         if !around.faults.strikes(Fault::ForgetWill) {
-            self.route_now(around, session, will);
+            self.send_will_in_order(around, session, will);
         }
     }
 

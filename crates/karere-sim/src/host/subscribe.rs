@@ -36,6 +36,15 @@ impl Host {
         self.services[wire].tasks.push_front(Task::Subscribed(packet, reasons, retained));
     }
 
+    /// The session ended between the halves, and whoever ended it knew nothing of these.
+    pub(super) fn forget_filters(&mut self, session: u32, packet: &Subscribe) {
+        for subscription in &packet.subscriptions {
+            if let Ok(filter) = TopicFilter::from_text(subscription.filter.clone()) {
+                self.router.unsubscribe(session, &filter);
+            }
+        }
+    }
+
     pub(super) fn unsubscribe(
         &mut self,
         around: &mut Around,

@@ -30,31 +30,6 @@ impl Host {
         self.flush(around, wire);
     }
 
-    /// Has everything done that a connection has brought: it is about to be let go.
-    pub(super) fn finish_tasks(&mut self, around: &mut Around, wire: usize, session: u32) {
-        if around.faults.is(Fault::ForgetWork) {
-            self.services[wire].tasks.clear();
-        }
-        if around.faults.is(Fault::LateWork) && !self.services[wire].tasks.is_empty() {
-            around.later(100, Step::Turn(wire));
-            return;
-        }
-        while let Some(task) = self.services[wire].tasks.pop_front() {
-            if !matches!(task, Task::Part) {
-                self.perform(around, wire, session, task);
-            }
-        }
-    }
-
-    /// A fault: what was left when the connection was let go, one thing at a time.
-    fn do_late_work(&mut self, around: &mut Around, wire: usize) {
-        if let Some(task) = self.services[wire].tasks.pop_front() {
-            let session = self.services[wire].session;
-            self.perform(around, wire, session, task);
-            around.later(20, Step::Turn(wire));
-        }
-    }
-
     fn greet(&mut self, around: &mut Around, wire: usize) {
         let now = around.instant();
         let service = &mut self.services[wire];
@@ -78,6 +53,9 @@ impl Host {
     }
 
     fn converse(&mut self, around: &mut Around, wire: usize, session: u32) {
+        if !self.is_due(around, wire) {
+            return; // until it is its turn
+        }
         for reader in std::mem::take(&mut self.services[wire].pressed) {
             self.places[reader as usize].slot.mark_slow();
         }
@@ -154,7 +132,12 @@ impl Host {
                 // Also when the connection has gone: at QoS 2 the answer is for the next one.
                 self.places[session as usize].slot.handle_routed(around.instant(), token, reason);
             }
+            // Nobody would end the subscriptions of a session that is over.
+            Task::Subscribe(_) if self.places[session as usize].slot.is_ended() => {}
             Task::Subscribe(packet) => self.subscribe(around, wire, session, packet),
+            Task::Subscribed(packet, ..) if self.places[session as usize].slot.is_ended() => {
+                self.forget_filters(session, &packet);
+            }
             Task::Subscribed(packet, reasons, retained) => {
                 let retained = retained.iter().map(|(retained, qos)| (retained, *qos));
                 let (epoch, now) = (self.services[wire].epoch, around.instant());
@@ -162,6 +145,7 @@ impl Host {
                 slot.handle_subscribed(now, epoch, &packet, &reasons, retained, &mut self.scratch);
             }
             Task::Unsubscribe(packet) => self.unsubscribe(around, wire, session, &packet),
+            Task::Will(session, will) => self.route_now(around, session, will),
             Task::Part => {}
         }
     }
@@ -177,7 +161,7 @@ impl Host {
 
     /// The end of a conversation: what waits is written, and the connection closed.
     pub(super) fn part(&mut self, around: &mut Around, wire: usize, session: u32) {
-        self.finish_tasks(around, wire, session);
+        self.leave_tasks(around, wire);
         let place = &mut self.places[session as usize];
         if place.wire != Some(wire) {
             return;

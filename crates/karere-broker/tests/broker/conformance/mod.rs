@@ -7,6 +7,7 @@ mod publish;
 mod retained;
 mod session;
 mod subscribe;
+mod websocket;
 mod will;
 
 use karere_broker::BrokerHandle;

@@ -1,6 +1,7 @@
-//! Rows 16 to 24: CONNECT, and what comes before and behind it.
+//! Rows 16 to 24: CONNECT, and what comes before and behind it; and row 31, many of them.
 
-use karere_core::codec::{Packet, Property, ReasonCode, Version};
+use karere_broker::{Authenticate, ConnectRequest, HookFuture, Verdict};
+use karere_core::codec::Property;
 
 use super::*;
 
@@ -44,9 +45,24 @@ fn hostile_017_a_second_connect() {
     });
 }
 
+/// Thinks for a while, and says no to one.
+struct Doorkeeper;
+
+impl Authenticate for Doorkeeper {
+    fn connect<'a>(&'a self, request: ConnectRequest<'a>) -> HookFuture<'a, Verdict> {
+        Box::pin(async move {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            let unwanted = *request.client_id == *"unwanted";
+            if unwanted { Verdict::Reject(ReasonCode::NotAuthorized) } else { Verdict::Accept }
+        })
+    }
+}
+
 #[test]
 fn hostile_018_packets_behind_a_connect_that_is_refused() {
-    hostile(Options::default(), async |broker| {
+    hostile_to(builder().authenticate(Doorkeeper), async |broker| {
         let mut witness = witness(broker).await;
         let mut behind = bytes::BytesMut::new();
         for number in 0..10 {
@@ -54,9 +70,13 @@ fn hostile_018_packets_behind_a_connect_that_is_refused() {
                 .encode(Version::V5, &mut behind)
                 .unwrap();
         }
-        let method = [&[0x15][..], &string("unheard of")].concat();
-        let refused_connect = connect_frame(Version::V5, 2, &method, &string("c"));
-        refused(broker, &[&refused_connect[..], &behind].concat(), &[0x20, 3, 0, 0x8C, 0]).await;
+        // [MQTT-3.1.4-6], and nothing of it is answered.
+        let unwanted = connect_frame(Version::V5, 2, b"", &string("unwanted"));
+        let ping = [0xC0, 0];
+        refused(broker, &[&unwanted[..], &behind, &ping].concat(), &[0x20, 3, 0, 0x87, 0]).await;
+        let unwanted = connect_frame(Version::V311, 2, b"", &string("unwanted"));
+        let old = publish_frame(0x30, "behind", b"old");
+        refused(broker, &[&unwanted[..], &old, &ping].concat(), &[0x20, 2, 0, 5]).await;
         witness.expect_nothing().await;
         // Accepted, they are taken in their order.
         let accepted = connect_frame(Version::V5, 2, b"", &string("c"));
@@ -77,15 +97,11 @@ fn hostile_019_another_protocol_name_or_version() {
         for name in [&b""[..], b"MQTX", b"mqtt", b"MQTTT", &vec![b'M'; 65_535]] {
             refused(broker, &connect(name, 4), b"").await;
         }
-        for level in [0, 1, 2, 3, 0x84 | 1] {
-            refused(
-                broker,
-                &connect(b"MQTT", level),
-                if level > 5 { &[0x20, 3, 0, 0x84, 0] } else { &[0x20, 2, 0, 1] },
-            )
-            .await;
+        // Return code 1 in the words of 3, the reason code to what comes after 5. [MQTT-3.1.2-2]
+        for level in [0, 1, 2, 3] {
+            refused(broker, &connect(b"MQTT", level), &[0x20, 2, 0, 1]).await;
         }
-        for level in [6, 7, 255] {
+        for level in [6, 7, 0x85, 255] {
             refused(broker, &connect(b"MQTT", level), &[0x20, 3, 0, 0x84, 0]).await;
         }
         for level in [2, 4, 5] {
@@ -94,7 +110,8 @@ fn hostile_019_another_protocol_name_or_version() {
     });
 }
 
-/// A CONNECT that breaks the format gets no CONNACK, which is allowed: who cannot say CONNECT may not speak MQTT.
+/// A CONNECT that breaks the format gets no CONNACK. The catalogue expects one with 0x81 on version 5; [MQTT-3.1.4-1]
+/// only allows it (MAY), and who cannot say CONNECT may not speak MQTT.
 async fn breaks(broker: &BrokerHandle, version: Version, flags: u8, payload: &[u8]) {
     refused(broker, &connect_frame(version, flags, b"", payload), b"").await;
 }
@@ -184,5 +201,19 @@ fn hostile_024_an_empty_client_id_of_a_session_that_is_to_stay() {
         let (_, connack) =
             TestClient::connect_with(broker, announcing("", &[Property::ReceiveMaximum(9)])).await;
         assert_eq!(connack.reason, ReasonCode::ClientIdentifierNotValid);
+    });
+}
+
+#[test]
+fn hostile_031_coming_and_going_with_deadlines_far_away() {
+    hostile(Options::default(), async |broker| {
+        for _ in 0..50 {
+            // A Keep Alive of 18 hours, and a session that is to stay for 31 years and is then begun anew.
+            let patient = Connect { keep_alive: u16::MAX, ..connect(Version::V5, "patient") };
+            TestClient::connect_with(broker, patient).await.0.disconnect(ReasonCode::Success).await;
+            let staying = durable("staying", 1_000_000_000);
+            TestClient::connect_with(broker, staying).await.0.disconnect(ReasonCode::Success).await;
+            forget(broker, "staying").await;
+        }
     });
 }

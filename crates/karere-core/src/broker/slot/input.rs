@@ -134,7 +134,8 @@ impl Slot {
     }
 
     fn on_ack(&mut self, now: Instant, packet: PacketType, ack: &Ack) -> Result<(), Error> {
-        let sequence = self.sender.inflight.sequence(ack.packet_id).unwrap_or_default();
+        let sequence = if self.gate.is_on() { self.sender.inflight.sequence(ack.packet_id) } else { None };
+        let sequence = sequence.unwrap_or_default();
         match self.sender.on_ack(packet, ack.packet_id, ack.reason.is_error())? {
             Acked::Finished(_) => {
                 self.record(Record::Finished { sequence });

@@ -97,6 +97,14 @@ impl Slot {
         }
     }
 
+    /// What the client may have sent was not read until now: its Keep Alive begins anew, because a silence that the
+    /// host has made is not the client's [MQTT-3.1.2-22].
+    pub fn handle_unread(&mut self, now: Instant) {
+        if let Some(connection) = &mut self.connection {
+            connection.keep_alive.on_received(now);
+        }
+    }
+
     /// Lets time pass: keep alive while attached; the Will's delay and the session's expiry while not.
     ///
     /// # Errors

@@ -50,7 +50,8 @@ pub struct Slot {
     filters: HashSet<TopicFilter, FixedState>,
     /// SUBSCRIBEs that the host works on. While there are any, what is delivered is held back.
     subscribing: u32,
-    held: Queue<Outbound>,
+    /// In memory of its own, as there is seldom anything.
+    held: Option<Box<Queue<Outbound>>>,
     /// In memory of its own: few clients have one, and a slot is to be small.
     will: Option<Box<Will>>,
     /// When the Will is to be sent, once the connection has gone.
@@ -78,7 +79,7 @@ impl Slot {
             sequence: 0,
             filters: HashSet::with_hasher(FixedState::with_seed(seed)),
             subscribing: 0,
-            held: Queue::new(options.queue_count_max, options.queue_bytes_max),
+            held: None,
             will: None,
             will_due: None,
             session_expiry: 0,
@@ -172,7 +173,7 @@ impl Slot {
     /// Messages that wait.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.sender.queue.len() + self.held.len()
+        self.sender.queue.len() + self.held.as_ref().map_or(0, |held| held.len())
     }
 
     /// QoS > 0 messages that were sent and are not acknowledged.

@@ -2,12 +2,14 @@
 
 use super::Slot;
 use crate::broker::routed::{Patch, header};
-use crate::broker::{Delivered, DropReason, Event, Grant, Presence, Retained, Routed, Scratch, ShareKey};
+use crate::broker::{
+    Delivered, DropReason, Event, Grant, Options, Presence, Retained, Routed, Scratch, ShareKey,
+};
 use crate::codec::{
     EncodeError, Message, PacketId, PacketType, PublishHeader, QoS, ReasonCode, Subscribe, SubscriptionIds,
 };
 use crate::connection::{Direction, PacketTrace};
-use crate::session::{Next, Waiting, is_expired, remaining_seconds};
+use crate::session::{Next, Queue, Waiting, is_expired, remaining_seconds};
 use crate::store::Record;
 use crate::time::Instant;
 
@@ -216,7 +218,9 @@ impl Slot {
     fn hold(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant, qos: QoS) -> Delivered {
         let counters = &mut self.counters;
         let outbound = Outbound::new(routed, grant, qos, None);
-        let pushed = self.held.push(now, outbound, |_| {
+        let Options { queue_count_max, queue_bytes_max, .. } = *self.options;
+        let held = self.held.get_or_insert_with(|| Queue::new(queue_count_max, queue_bytes_max).into());
+        let pushed = held.push(now, outbound, |_| {
             counters.drop(DropReason::QueueFull);
         });
         if pushed.is_err() { self.counters.drop(DropReason::QueueFull) } else { Delivered::Taken }
@@ -229,7 +233,8 @@ impl Slot {
         if self.subscribing > 0 {
             return;
         }
-        while let Some(mut outbound) = self.held.pop() {
+        let mut held = self.held.take();
+        while let Some(mut outbound) = held.as_mut().and_then(|held| held.pop()) {
             if outbound.qos == QoS::AtMostOnce && !self.is_open() && !self.options.queue_qos0 {
                 self.counters.drop(DropReason::Offline);
             } else {
@@ -318,7 +323,7 @@ impl Slot {
         let retain = routed.retain_for(grant.retain_as_published);
         let version = connection.version;
         let own =
-            version.is_v5() && (connection.outbound_aliases.max() > 0 || !grant.subscription_ids.is_empty());
+            version.is_v5() && (connection.outbound_aliases.is_used() || !grant.subscription_ids.is_empty());
         if own {
             let expiry = routed.expires_at().map(|at| remaining_seconds(now, at));
             let message = routed.message();

@@ -57,8 +57,17 @@ fn reserved_flags_are_malformed() {
 }
 
 #[test]
+fn a_server_that_knows_no_version_5_is_understood_when_it_refuses_it() {
+    let refusal = connack(false, ReasonCode::UnsupportedProtocolVersion);
+    assert_eq!(decode(Version::V5, &[0x20, 2, 0, 1]), Ok(refusal));
+    assert_eq!(refused(Version::V5, &[0x20, 2, 0, 6]), PROTOCOL_ERROR);
+    assert_eq!(refused(Version::V5, &[0x20, 2, 0, 0]), MALFORMED, "what it accepts it would understand");
+}
+
+#[test]
 fn a_refusal_has_no_session() {
     assert_eq!(refused(Version::V5, &[0x20, 3, 1, 0x87, 0]), PROTOCOL_ERROR);
+    assert_eq!(refused(Version::V5, &[0x20, 2, 1, 1]), PROTOCOL_ERROR);
     let packet = connack(true, ReasonCode::NotAuthorized);
     assert!(matches!(encode_error(Version::V311, &packet), EncodeError::Invalid { .. }));
 }
@@ -77,4 +86,10 @@ fn a_connack_that_is_cut_or_goes_on_is_malformed() {
     assert_eq!(refused(Version::V5, &[0x20, 2, 0, 0]), MALFORMED);
     assert_eq!(refused(Version::V5, &[0x20, 4, 0, 0, 0, 0]), MALFORMED);
     assert_eq!(refused(Version::V5, &[0x20, 5, 0, 0, 0x80, 0xFF, 0xFF]), MALFORMED);
+}
+
+#[test]
+fn a_server_that_knows_no_version_5_refuses_it_in_its_own_words() {
+    let refused = connack(false, ReasonCode::UnsupportedProtocolVersion);
+    assert_eq!(decode(Version::V5, &[0x20, 2, 0, 1]), Ok(refused));
 }

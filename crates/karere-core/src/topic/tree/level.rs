@@ -3,9 +3,9 @@ use alloc::boxed::Box;
 /// So many that a level takes three words, as the boxed slice and its tag would anyway.
 const INLINE_BYTES: usize = 22;
 
-/// The text of one topic level.
+/// The text of one topic level, or of a whole filter.
 ///
-/// As bytes, because levels are only ever compared.
+/// As bytes, because they are only ever compared.
 pub(super) enum Level {
     Inline { len: u8, bytes: [u8; INLINE_BYTES] },
     Heap(Box<[u8]>),

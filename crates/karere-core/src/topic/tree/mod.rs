@@ -1,6 +1,7 @@
 //! The two trees, over one store of nodes.
 
 mod entries;
+mod exact;
 mod filter_tree;
 mod level;
 mod store;
@@ -20,7 +21,8 @@ pub const LEVELS_MAX: usize = 128;
 pub struct Limits {
     /// Levels of one filter or topic; 128, which is also the most there can be ([`LEVELS_MAX`]).
     pub levels_max: usize,
-    /// Nodes, which is distinct prefixes that end with a whole level; 10,000,000.
+    /// Nodes; 10,000,000. In a [`TopicTree`], and for filters with wildcards, distinct prefixes that end with a
+    /// whole level; a filter without wildcards is one.
     pub nodes_max: usize,
 }
 

@@ -77,27 +77,37 @@ impl<T: Value> Store<T> {
         Self { nodes: vec![root], free: NONE, free_len: 0, edges: HashTable::new(), hash, limits }
     }
 
-    /// The node for `path`, made if it is not there.
+    /// The node for `path`, made if it is not there. `elsewhere`: how many nodes count beside those in here.
     ///
     /// The caller has to put a value there, or call [`prune`](Self::prune).
-    pub(super) fn insert(&mut self, path: &str) -> Result<NodeId, TreeError> {
-        let Limits { levels_max, nodes_max } = self.limits;
-        if path.split('/').nth(levels_max).is_some() {
-            return Err(TreeError::TooDeep { levels_max });
-        }
+    pub(super) fn insert(&mut self, path: &str, elsewhere: usize) -> Result<NodeId, TreeError> {
+        self.check_depth(path)?;
         let mut levels = path.split('/').peekable();
         let mut id = ROOT;
         while let Some(child) = levels.peek().and_then(|level| self.child(id, level)) {
             id = child;
             levels.next();
         }
-        if self.len() + levels.clone().count() > nodes_max {
-            return Err(TreeError::Full { nodes_max });
-        }
+        self.check_room(elsewhere + levels.clone().count())?;
         for level in levels {
             id = self.add_child(id, level.as_bytes());
         }
         Ok(id)
+    }
+
+    /// Whether `path` has no more levels than it may.
+    pub(super) fn check_depth(&self, path: &str) -> Result<(), TreeError> {
+        let levels_max = self.limits.levels_max;
+        match path.split('/').nth(levels_max) {
+            Some(_) => Err(TreeError::TooDeep { levels_max }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there may be `more` nodes.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), TreeError> {
+        let nodes_max = self.limits.nodes_max;
+        if self.len() + more > nodes_max { Err(TreeError::Full { nodes_max }) } else { Ok(()) }
     }
 
     /// Removes the node, and then those above it, for as long as they carry nothing and lead nowhere.

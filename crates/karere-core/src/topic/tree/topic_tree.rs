@@ -23,7 +23,7 @@ impl<V> TopicTree<V> {
     /// # Errors
     /// [`TreeError`], and nothing has changed.
     pub fn insert(&mut self, topic: &str, value: V) -> Result<Option<V>, TreeError> {
-        let id = self.store.insert(topic)?;
+        let id = self.store.insert(topic, 0)?;
         let replaced = self.store.node_mut(id).and_then(|node| node.value.replace(value));
         self.len += usize::from(replaced.is_none());
         Ok(replaced)

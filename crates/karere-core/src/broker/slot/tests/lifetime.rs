@@ -240,6 +240,16 @@ fn one_and_a_half_keep_alives_of_silence_end_the_connection() {
 }
 
 #[test]
+fn a_silence_that_the_host_has_made_is_not_the_clients() {
+    let mut bench = Bench::attached(Connect { keep_alive: 10, ..lasting(Version::V5) });
+    bench.after_seconds(20);
+    bench.slot.handle_unread(bench.now);
+    bench.slot.handle_timeout(bench.now).unwrap();
+    bench.time_passes(14).unwrap();
+    assert!(bench.time_passes(1).is_err(), "from then on it is");
+}
+
+#[test]
 fn what_we_send_is_no_sign_of_life_of_the_client() {
     let mut bench = Bench::attached(Connect { keep_alive: 10, ..lasting(Version::V5) });
     bench.after_seconds(14).give("x", QOS0);

@@ -95,6 +95,17 @@ fn what_is_held_back_is_not_overtaken_while_the_connection_closes() {
 }
 
 #[test]
+fn what_is_held_back_is_not_overtaken_once_the_broker_has_ended_the_connection() {
+    let mut bench = Bench::attached(lasting(Version::V5));
+    asked(&mut bench, subscribe(1, &[("r", QOS1)]));
+    bench.give("held", QOS1);
+    bench.slot.disconnect(bench.now, ReasonCode::ServerShuttingDown);
+    bench.give("later", QOS1);
+    bench.reattach(lasting(Version::V5));
+    assert_eq!(bench.lines(), ["CONNACK present", "PUBLISH 1 q1 t=held", "PUBLISH 2 q1 t=later"]);
+}
+
+#[test]
 fn qos_0_that_was_held_back_when_the_connection_went_is_dropped_and_counted() {
     let mut bench = Bench::attached(lasting(Version::V5));
     asked(&mut bench, subscribe(1, &[("r", QOS1)]));

@@ -53,7 +53,7 @@ impl<T: Value> Store<T> {
     }
 
     fn set(&mut self, path: &str, value: T) {
-        let id = self.insert(path).unwrap();
+        let id = self.insert(path, 0).unwrap();
         self.node_mut(id).unwrap().value = value;
     }
 
