@@ -8,6 +8,8 @@ mod clients;
 mod counts;
 mod figures;
 mod load;
+mod peers;
+mod python;
 mod scenario;
 mod server;
 
@@ -15,13 +17,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{capture, cargo, find, logged};
+use crate::process::{capture, cargo, find};
 use figures::Measured;
 use load::Load;
+pub(crate) use peers::setup;
 use scenario::Scenario;
 use server::{Broker, Server};
-
-const RUMQTTD: &str = "0.20.0";
 
 /// What a run was told.
 struct Settings {
@@ -30,6 +31,7 @@ struct Settings {
     only: Option<String>, // a part of the scenarios' names
     json: Option<PathBuf>,
     quick: bool,
+    drivers: bool, // our core under another driver, in the place of other people's brokers
 }
 
 /// What a smoke run found.
@@ -40,7 +42,7 @@ pub(crate) enum Smoke {
     Skipped,
 }
 
-/// `cargo xtask bench [clients|counts] ...`
+/// `cargo xtask bench [clients|counts|python] ...`
 ///
 /// # Errors
 /// Something cannot be built or run, our broker lost messages or their order, or a count has grown.
@@ -48,6 +50,7 @@ pub(crate) fn bench(root: &Path, arguments: &[&str]) -> Result<(), String> {
     match arguments {
         ["counts", rest @ ..] => counts::counts(root, rest),
         ["clients", rest @ ..] => with_load(root, |load| clients::clients(root, load, rest)),
+        ["python", rest @ ..] => with_load(root, |load| python::python(root, load, rest)),
         _ => {
             let settings = Settings::parse(arguments)?;
             with_load(root, |load| brokers(root, load, &settings))
@@ -62,24 +65,6 @@ pub(crate) fn bench(root: &Path, arguments: &[&str]) -> Result<(), String> {
 pub(crate) fn smoke(root: &Path) -> Result<Smoke, String> {
     let Some(load) = Load::build(root)? else { return Ok(Smoke::Skipped) };
     brokers(root, &load, &Settings::parse(&["--quick"])?).map(|()| Smoke::Clean)
-}
-
-/// `cargo xtask setup bench`: rumqttd into `target/peers`.
-///
-/// # Errors
-/// It cannot be built.
-pub(crate) fn setup(root: &Path) -> Result<(), String> {
-    if server::rumqttd(root).is_file() {
-        println!("setup: rumqttd {RUMQTTD} is there");
-        return Ok(());
-    }
-    let folder = root.join("target/peers/rumqttd");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    println!("setup: rumqttd {RUMQTTD} into {}", folder.display());
-    let mut install = cargo(root);
-    // Not --locked: what its lock file names is older than our compiler, which refuses it.
-    install.args(["install", "rumqttd", "--version", RUMQTTD, "--root"]).arg(&folder);
-    logged(install.arg("--target-dir").arg(folder.join("build")), &folder.join("setup.log"))
 }
 
 fn with_load(root: &Path, run: impl FnOnce(&Load) -> Result<(), String>) -> Result<(), String> {
@@ -98,7 +83,7 @@ fn brokers(root: &Path, load: &Load, settings: &Settings) -> Result<(), String> 
     if scenarios.is_empty() {
         return Err("bench: no scenario has such a name".to_owned());
     }
-    let brokers = present(root, settings.quick);
+    let brokers = present(root, settings);
     println!("{}", machine());
     let mut all = Vec::new();
     for round in 1..=settings.rounds {
@@ -119,17 +104,16 @@ fn brokers(root: &Path, load: &Load, settings: &Settings) -> Result<(), String> 
 }
 
 /// The brokers that are here; a line for each that is not.
-fn present(root: &Path, quick: bool) -> Vec<Broker> {
+fn present(root: &Path, settings: &Settings) -> Vec<Broker> {
     let mut all = vec![Broker::Karere];
-    if !quick {
+    if settings.drivers {
+        all.extend(peers::is_there(root, "epoll").then_some(Broker::Epoll));
+    } else if !settings.quick {
         match find("mosquitto") {
             Some(_) => all.push(Broker::Mosquitto),
             None => println!("bench: mosquitto is not installed (cargo xtask setup): left out"),
         }
-        match server::rumqttd(root).is_file() {
-            true => all.push(Broker::Rumqttd),
-            false => println!("bench: rumqttd is not installed (cargo xtask setup bench): left out"),
-        }
+        all.extend(peers::is_there(root, "rumqttd").then_some(Broker::Rumqttd));
     }
     all.push(Broker::Floor);
     all
@@ -156,9 +140,14 @@ fn machine() -> String {
 
 impl Settings {
     fn parse(arguments: &[&str]) -> Result<Self, String> {
-        let mut settings = Self { rounds: 3, seconds: 3.0, only: None, json: None, quick: false };
+        let mut settings =
+            Self { rounds: 3, seconds: 3.0, only: None, json: None, quick: false, drivers: false };
         let mut words = arguments.iter();
         while let Some(&word) = words.next() {
+            if word == "--drivers" {
+                settings.drivers = true;
+                continue;
+            }
             if word == "--quick" {
                 settings = Self { rounds: 1, seconds: 1.0, quick: true, ..settings };
                 continue;
@@ -177,7 +166,7 @@ impl Settings {
                 "--json" => settings.json = Some(value.into()),
                 _ => {
                     return Err(format!(
-                        "bench: {word} is none of --quick, --rounds N, --secs S, --only NAME, --json FILE"
+                        "bench: {word} is none of --quick, --drivers, --rounds N, --secs S, --only NAME, --json FILE"
                     ));
                 }
             }

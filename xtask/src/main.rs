@@ -8,6 +8,7 @@ mod conformance;
 mod fuzz;
 mod loc;
 mod process;
+mod python;
 mod setup;
 mod sim;
 mod test;
@@ -22,15 +23,17 @@ Automation for karere.
 Usage: cargo xtask <command>
 
   setup        install what the end-to-end tests talk to: mosquitto, paho-mqtt, MQTT.js
-  setup bench  install what `bench` compares with beside: rumqttd
+  setup bench  build what `bench` compares with beside: rumqttd, rumqttc, libmosquitto, an epoll loop over our core
   test         everything that must pass before a change lands; the last line counts it
-  test --fast  the same without setup and without the end-to-end tests
+  test --fast  the same without setup, the end-to-end tests and the slow ones of Python
+  test --abi3  Python's tests with the extension module for any CPython from 3.9 on
   tidy         our own lint: sizes, words, dead files, links, the three laws of DESIGN.md, statements without a test
   conformance  the standards' statements by chapter: how many are shown by tests, for the broker and for the client
   fuzz         [--minutes N] [--target T]: fuzz the core, N (10) minutes for each target, with a nightly toolchain
   sim          [--seeds N] [--seed S] [--fault NAME]: many clients and one broker, decided by a seed
-  bench        [--quick] [--rounds N] [--secs S] [--only NAME] [--json FILE]: what a message costs the brokers
-  bench clients [--rounds N] [--json FILE]: what it costs our client
+  bench        [--quick] [--drivers] [--rounds N] [--secs S] [--only NAME] [--json FILE]: what a message costs the brokers
+  bench clients [--rounds N] [--only NAME] [--json FILE]: what it costs our client, rumqttc and libmosquitto
+  bench python  [--quick] [--rounds N] [--only NAME] [--json FILE]: what it costs our Python faces, paho-mqtt, gmqtt, aiomqtt
   bench counts  [--record]: instructions a message, against those recorded
   loc          lines of code, comments and tests in each crate
 ";
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         ["setup", "bench"] => bench::setup(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         ["test"] => test::test(&root, test::Extent::Full),
         ["test", "--fast"] => test::test(&root, test::Extent::Fast),
+        ["test", "--abi3"] => test::test_abi3(&root),
         ["tidy"] => tidy_command(&root),
         ["conformance"] => {
             conformance::conformance(&root).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)

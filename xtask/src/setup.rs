@@ -46,31 +46,7 @@ impl Peers {
     /// mosquitto and its clients, and node where there is none.
     fn debian(&self) -> Result<(), String> {
         let packages = missing_packages();
-        if packages.is_empty() {
-            return Ok(());
-        }
-        let list = packages.join(" ");
-        if find("apt-get").is_none() {
-            return Err(format!(
-                "there is no apt-get here: please install {list} by hand, then run this again"
-            ));
-        }
-        if !is_root() {
-            return Err(format!("to install {list} this must run as root. Try: sudo apt-get install {list}"));
-        }
-        println!("setup: installing {list}");
-        let apt = |arguments: &[&str]| {
-            let mut command = Command::new("apt-get");
-            command.env("DEBIAN_FRONTEND", "noninteractive").arg("-y").args(arguments);
-            logged(&mut command, &self.log())
-        };
-        let install: Vec<&str> =
-            ["install", "--no-install-recommends"].into_iter().chain(packages.clone()).collect();
-        // The lists may be old or absent: only when they do not serve is time spent on new ones.
-        if apt(&install).is_err() {
-            apt(&["update"])?;
-            apt(&install)?;
-        }
+        debian(&packages, &self.log())?;
         if packages.contains(&"mosquitto") {
             stop_mosquitto_service();
         }
@@ -119,6 +95,36 @@ impl Peers {
     fn log(&self) -> PathBuf {
         self.folder.join("setup.log")
     }
+}
+
+/// Installs Debian's `packages`; for root, where there is apt.
+///
+/// # Errors
+/// What to do by hand, where this cannot; what apt says, where it fails.
+pub(crate) fn debian(packages: &[&str], log: &Path) -> Result<(), String> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    if find("apt-get").is_none() {
+        return Err(format!("there is no apt-get here: please install {list} by hand, then run this again"));
+    }
+    if !is_root() {
+        return Err(format!("to install {list} this must run as root. Try: sudo apt-get install {list}"));
+    }
+    println!("setup: installing {list}");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-y").args(arguments);
+        logged(&mut command, log)
+    };
+    let install = [&["install", "--no-install-recommends"], packages].concat();
+    // The lists may be old or absent: only when they do not serve is time spent on new ones.
+    if apt(&install).is_err() {
+        apt(&["update"])?;
+        apt(&install)?;
+    }
+    Ok(())
 }
 
 fn stamp_text() -> String {

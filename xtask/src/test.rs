@@ -5,7 +5,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::process::{Output, capture, cargo, tee};
-use crate::{bench, fuzz, setup, tidy};
+use crate::python::{Build, Which};
+use crate::{bench, fuzz, python, setup, tidy};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,32 @@ const STAGES: &[Stage] = &[
     Stage { name: "examples", fast: true, run: examples },
     Stage { name: "tests", fast: true, run: tests },
     Stage { name: "doc tests", fast: true, run: doc_tests },
+    Stage { name: "python", fast: true, run: |root, _| check(python::install(root, Build::Native)) },
+    Stage { name: "ruff", fast: true, run: |root, _| yes(python::ruff(root)) },
+    Stage { name: "types", fast: true, run: |root, _| yes(python::types(root)) },
+    Stage { name: "pytest", fast: true, run: pytest },
+    Stage {
+        name: "paho suite",
+        fast: false,
+        run: |root, _| pytest_count(&python::paho_suite(root, Build::Native)),
+    },
     Stage { name: "fuzz", fast: false, run: |root, _| fuzz_smoke(root) },
     Stage { name: "bench", fast: false, run: |root, _| bench_smoke(root) },
+];
+
+/// Python's tests once more, with the extension module for any CPython from 3.9 on.
+const ABI3_STAGES: &[Stage] = &[
+    Stage { name: "python", fast: true, run: |root, _| check(python::install(root, Build::Abi3)) },
+    Stage {
+        name: "pytest",
+        fast: true,
+        run: |root, _| pytest_count(&python::pytest(root, Build::Abi3, Which::All)),
+    },
+    Stage {
+        name: "paho suite",
+        fast: true,
+        run: |root, _| pytest_count(&python::paho_suite(root, Build::Abi3)),
+    },
 ];
 
 /// The crates whose documentation is read by others.
@@ -52,9 +77,18 @@ struct Count {
 
 /// Runs the stages and prints `N passed, N failed` as the last line.
 pub(crate) fn test(root: &Path, extent: Extent) -> ExitCode {
+    run(root, extent, STAGES)
+}
+
+/// The same for what `--features abi3` builds.
+pub(crate) fn test_abi3(root: &Path) -> ExitCode {
+    run(root, Extent::Full, ABI3_STAGES)
+}
+
+fn run(root: &Path, extent: Extent, stages: &[Stage]) -> ExitCode {
     let mut total = Count::default();
     let mut report = String::new();
-    for stage in STAGES.iter().filter(|stage| stage.fast || extent == Extent::Full) {
+    for stage in stages.iter().filter(|stage| stage.fast || extent == Extent::Full) {
         println!("\n==> {}", stage.name);
         let start = Instant::now();
         let count = (stage.run)(root, extent);
@@ -98,7 +132,11 @@ fn check(result: Result<(), String>) -> Count {
 }
 
 fn done(command: &mut Command) -> Count {
-    if tee(command).success { Count::OK } else { Count::FAILED }
+    yes(tee(command).success)
+}
+
+fn yes(good: bool) -> Count {
+    if good { Count::OK } else { Count::FAILED }
 }
 
 fn clippy(root: &Path, _: Extent) -> Count {
@@ -165,6 +203,18 @@ fn doc_tests(root: &Path, _: Extent) -> Count {
 /// Built here, before the end-to-end tests run them.
 fn examples(root: &Path, _: Extent) -> Count {
     done(cargo(root).args(["build", "--quiet", "--workspace", "--release", "--examples"]))
+}
+
+fn pytest(root: &Path, extent: Extent) -> Count {
+    let which = if extent == Extent::Full { Which::All } else { Which::NotSlow };
+    pytest_count(&python::pytest(root, Build::Native, which))
+}
+
+fn pytest_count(output: &Output) -> Count {
+    count(output, |text| {
+        let (passed, failed) = python::summary(text).unwrap_or_default();
+        Count { passed, failed }
+    })
 }
 
 fn fuzz_smoke(root: &Path) -> Count {

@@ -43,15 +43,16 @@ impl<'a> Runs<'a> {
     }
 
     fn median(&self, key: &str) -> Option<f64> {
-        median(self.lines.iter().filter_map(|line| number(line, key)).collect())
+        median(self.lines.iter().filter_map(|line| number(line, key)).filter(|n| n.is_finite()).collect())
     }
 
     fn sum(&self, key: &str) -> f64 {
         self.lines.iter().filter_map(|line| number(line, key)).fold(0.0, |sum, value| sum + value)
     }
 
+    /// Nothing, where nothing was delivered: that costs 0 a message.
     fn cpu(&self) -> Option<f64> {
-        self.median("broker_cpu_s_per_m")
+        self.median("broker_cpu_s_per_m").filter(|cpu| *cpu > 0.0)
     }
 }
 
@@ -187,6 +188,14 @@ mod tests {
         assert_eq!(verdict(&[run(Broker::Karere, Some(good)), run(Broker::Rumqttd, Some(bad))]), Ok(()));
         let error = verdict(&[run(Broker::Karere, Some(bad))]).expect_err("a loss");
         assert!(error.contains("single q0 16, round 1: 2 lost, 1 order_breaks"), "{error}");
+    }
+
+    #[test]
+    fn a_peer_that_delivered_nothing_has_no_cost_a_message() {
+        let line = r#"{"received":0,"msgs_per_s":NaN,"lost":300,"broker_cpu_s_per_m":0.000}"#;
+        let all = [run(Broker::Rumqttd, Some(line))];
+        let runs = Runs::of(&all, Broker::Rumqttd, "single q0 16");
+        assert_eq!((runs.cpu(), runs.median("msgs_per_s")), (None, None));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::load::Load;
+use super::peers;
 use crate::process::find;
 
 /// How long a broker may take until it lets connect.
@@ -21,6 +22,8 @@ pub(super) enum Broker {
     Karere,
     Mosquitto,
     Rumqttd,
+    /// Our core under one epoll loop per core.
+    Epoll,
 }
 
 impl fmt::Display for Broker {
@@ -30,13 +33,9 @@ impl fmt::Display for Broker {
             Broker::Karere => "karere",
             Broker::Mosquitto => "mosquitto",
             Broker::Rumqttd => "rumqttd",
+            Broker::Epoll => "epoll loop",
         })
     }
-}
-
-/// Where `cargo xtask setup bench` puts it.
-pub(super) fn rumqttd(root: &Path) -> PathBuf {
-    root.join("target/peers/rumqttd/bin/rumqttd")
 }
 
 /// A process that listens on loopback; dropping it ends it.
@@ -60,11 +59,15 @@ impl Server {
         let mut command = match broker {
             Broker::Mosquitto => {
                 let program = find("mosquitto").ok_or("mosquitto is not installed")?;
-                with_config(Command::new(program), &folder.join("mosquitto.conf"), &mosquitto_conf(port))?
+                let file = folder.join("mosquitto.conf");
+                fs::write(&file, mosquitto_conf(port))
+                    .map_err(|error| format!("{}: {error}", file.display()))?;
+                let mut command = Command::new(program);
+                command.arg("-c").arg(file);
+                command
             }
-            Broker::Rumqttd => {
-                with_config(Command::new(rumqttd(root)), &folder.join("rumqttd.toml"), &rumqttd_toml(port))?
-            }
+            Broker::Rumqttd => peers::command(root, "rumqttd", &[&port.to_string()]),
+            Broker::Epoll => peers::command(root, "epoll", &[&port.to_string()]),
             _ => load.serve("relay", port),
         };
         Self::spawn(&mut command, port, &log)
@@ -120,27 +123,9 @@ fn printed_port(log: &Path) -> Option<u16> {
     port.trim().parse().ok()
 }
 
-/// `command --config FILE`, the option that both have.
-fn with_config(mut command: Command, file: &Path, text: &str) -> Result<Command, String> {
-    fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-    command.arg("-c").arg(file);
-    Ok(command)
-}
-
 fn mosquitto_conf(port: u16) -> String {
     format!(
         "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n\
          max_inflight_messages 0\nmax_queued_messages 0\n"
-    )
-}
-
-fn rumqttd_toml(port: u16) -> String {
-    format!(
-        "id = 0\n\
-         [router]\nid = 0\nmax_connections = 10010\nmax_outgoing_packet_count = 200\n\
-         max_segment_size = 104857600\nmax_segment_count = 10\n\
-         [v4.1]\nname = \"v4-1\"\nlisten = \"127.0.0.1:{port}\"\nnext_connection_delay_ms = 0\n\
-         [v4.1.connections]\nconnection_timeout_ms = 60000\nmax_payload_size = 20480\n\
-         max_inflight_count = 1000\ndynamic_filters = true\n"
     )
 }
