@@ -8,6 +8,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -121,23 +122,25 @@ def _lane(line: str) -> str:
     return "callbacks" if line.endswith("@loop") else "program"
 
 
-def judge(folder: pathlib.Path, broker: FreshBroker, expected: dict[str, Any], old: bool = False) -> None:
-    """Runs the probe on karere and fails for what differs.
+def judge(folder: pathlib.Path, broker: FreshBroker, recordings: list[dict[str, Any]], old: bool = False) -> None:
+    """Runs the probe on karere and fails for what is in no recording of genuine paho-mqtt.
 
     It waits by the clock, 0.15 s for each answer: what differs once is asked again, as this machine may be busy.
     """
-    found: list[str] = []
+    found: list[str] | None = None
     for _ in range(2):
         answers = sequences(folder, broker, ours(), old)
-        wrong = complaints("live", expected, {name: answers.get(name) for name in expected}, only_known=True)
-        found = [complaint for complaint in wrong if not found or _name(complaint) in map(_name, found)]
+        for expected in recordings:
+            known = {name: answers.get(name) for name in expected}
+            wrong = complaints("live", expected, known, only_known=True)
+            found = [item for item in wrong if found is None or _name(item) in map(_name, found)]
         if not found:
             return
-    pytest.fail(report("live", found))
+    pytest.fail(report("live", found or []))
 
 
 def _name(complaint: str) -> str:
-    return complaint.partition("\n")[0]
+    return complaint.partition("\n")[0].partition(" (-")[0]
 
 
 def table(name: str) -> dict[str, Any]:
@@ -145,13 +148,23 @@ def table(name: str) -> dict[str, Any]:
 
 
 def test_callbacks_come_as_in_2_2_0_with_mosquitto(tmp_path: pathlib.Path) -> None:
-    judge(tmp_path, fresh_mosquitto, table("live_v2.json"))
+    judge(tmp_path, fresh_mosquitto, [table("live_v2.json")])
 
 
 def test_callbacks_come_as_in_2_2_0_with_our_broker(tmp_path: pathlib.Path) -> None:
-    judge(tmp_path, fresh_karere, sequences(tmp_path, fresh_karere, [genuine("2.2.0")]))
+    # Twice: now and then genuine's disconnect() says NO_CONN, when its thread was faster than its caller.
+    folders = [tmp_path / "first", tmp_path / "second"]
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(record, folder) for folder in folders]
+        judge(tmp_path, fresh_karere, [run.result() for run in runs])
+
+
+def record(folder: pathlib.Path) -> dict[str, Any]:
+    """What genuine paho-mqtt 2.2.0 sees of our broker."""
+    folder.mkdir()
+    return sequences(folder, fresh_karere, [genuine("2.2.0")])
 
 
 def test_a_program_for_1_x_gets_its_callbacks_as_in_2_2_0_with_version_1(tmp_path: pathlib.Path) -> None:
     expected = {name: lines for name, lines in table("live_v2.json").items() if name.startswith("VERSION1")}
-    judge(tmp_path, fresh_mosquitto, expected, old=True)
+    judge(tmp_path, fresh_mosquitto, [expected], old=True)
