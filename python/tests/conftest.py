@@ -4,7 +4,6 @@ repository."""
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import pathlib
 import re
@@ -19,14 +18,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
-
-
-# A folder of tests is called `paho`, and pytest imports it by that name: in this process it is not paho-mqtt.
-sys.modules.pop("paho", None)
-sys.path.insert(0, str(ROOT / "python/tests"))
-os.environ["KARERE_PAHO"] = "0"
-importlib.import_module("paho")
-del os.environ["KARERE_PAHO"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

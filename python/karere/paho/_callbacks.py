@@ -69,7 +69,9 @@ class Callbacks:
     on_socket_open = _callback("on_socket_open", "with a new socket: `f(client, userdata, sock)`")
     on_socket_close = _callback("on_socket_close", "with a socket before it is closed: `f(client, userdata, sock)`")
     on_socket_register_write = _callback("on_socket_register_write", "when the socket is to be watched for writing")
-    on_socket_unregister_write = _callback("on_socket_unregister_write", "when the socket has nothing to write any more")
+    on_socket_unregister_write = _callback(
+        "on_socket_unregister_write", "when the socket has nothing to write any more"
+    )
 
     log_callback = _decorator("on_log")
     pre_connect_callback = _decorator("on_pre_connect")

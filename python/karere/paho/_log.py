@@ -29,7 +29,7 @@ class Logging:
         if callback is not None:
             try:
                 callback(self, self._userdata, level, fmt % args if args else fmt)
-            except Exception:  # noqa: BLE001, S110 - to log that would log that
+            except Exception:
                 pass
         if self._logger is not None:
             self._logger.log(LOGGING_LEVEL[level], fmt, *args)

@@ -204,7 +204,7 @@ class WebsocketConnectionError(ConnectionError):
 
 def error_string(mqtt_errno: MQTTErrorCode | int) -> str:
     """What a number of `MQTTErrorCode` means, as a sentence."""
-    return _ERRORS.get(mqtt_errno, "Unknown error.")  # type: ignore[call-overload, no-any-return]
+    return _ERRORS.get(mqtt_errno, "Unknown error.")  # type: ignore[arg-type]
 
 
 def connack_string(connack_code: int | ReasonCode) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._names import MQTT_BRIDGE, PayloadType, encode_payload
 from .enums import MQTTProtocolVersion, _ConnectionState
@@ -55,6 +55,18 @@ def _timeout(value: float) -> float:
 class Settings:
     """The options of a client."""
 
+    if TYPE_CHECKING:
+
+        def _tell(self, **settings: Any) -> None: ...
+        def _tell_limits(self) -> None: ...
+        @property
+        def _protocol(self) -> MQTTProtocolVersion: ...
+
+    _reconnect_delay_mutex: Any
+    _reconnect_delay: float | None
+    _ssl_context: ssl.SSLContext | None
+    _will_payload: bytes | bytearray
+    _will_properties: Properties | None
     _sock: Any
     _state: _ConnectionState
     _max_inflight_messages: int
@@ -63,7 +75,9 @@ class Settings:
 
     host = _option("host", "The broker's name or address; a path for the transport `unix`.", _host)
     port = _option("port", "The broker's port.", _at_least(1, "Invalid port number."))
-    keepalive = _option("keepalive", "Seconds of silence after which we ask; 0 for never.", _at_least(0, "Keepalive must be >=0."))
+    keepalive = _option(
+        "keepalive", "Seconds of silence after which we ask; 0 for never.", _at_least(0, "Keepalive must be >=0.")
+    )
     transport = _option("transport", '"tcp", "websockets" or "unix".')
     connect_timeout = _option("connect_timeout", "How many seconds connecting may take.", _timeout)
     max_inflight_messages = _option(
@@ -199,10 +213,10 @@ class Settings:
         """Takes the will back. Before connecting."""
         self._will = False
         self._will_topic = b""
-        self._will_payload: bytes | bytearray = b""
+        self._will_payload = b""
         self._will_qos = 0
         self._will_retain = False
-        self._will_properties: Properties | None = None
+        self._will_properties = None
 
     def reconnect_delay_set(self, min_delay: int = 1, max_delay: int = 120) -> None:
         """How many seconds the loop waits before it connects again: twice as long each time, from `min` to `max`."""

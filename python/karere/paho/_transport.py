@@ -6,7 +6,7 @@ import socket
 import ssl
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._websocket import WebsocketWrapper
 
@@ -61,7 +61,7 @@ def proxy_of(client: Client) -> dict[str, Any] | None:
     if socks is None:
         return None
     if client._proxy_is_valid(client._proxy):
-        return client._proxy
+        return cast("dict[str, Any]", client._proxy)
     if not urllib.request.proxy_bypass(client._host):
         url = urllib.parse.urlparse(urllib.request.getproxies().get("mqtt", ""))
         kind = {"http": socks.HTTP, "socks": socks.SOCKS5}.get(url.scheme)

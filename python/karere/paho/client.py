@@ -122,10 +122,11 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Makes a client that is not connected.
 
-        Arguments, in this order or by name: `callback_api_version` (VERSION1), `client_id`, `clean_session`, `userdata`,
-        `protocol` (MQTTv311), `transport` ("tcp", "websockets" or "unix"), `reconnect_on_failure` (True), `manual_ack`.
-        What programs for 1.x write works too: `Client("id", True, userdata, MQTTv311, "tcp", True)`, whose first argument
-        is the client id. ValueError for a transport that is none, and for a `clean_session` that does not fit.
+        Arguments, in this order or by name: `callback_api_version` (VERSION1), `client_id`, `clean_session`,
+        `userdata`, `protocol` (MQTTv311), `transport` ("tcp", "websockets" or "unix"), `reconnect_on_failure` (True),
+        `manual_ack`. What programs for 1.x write works too: `Client("id", True, userdata, MQTTv311, "tcp", True)`,
+        whose first argument is the client id. ValueError for a transport that is none, and for a `clean_session`
+        that does not fit.
         """
         of_1 = bool(args) and (args[0] is None or isinstance(args[0], (str, bytes)))
         names = _ARGUMENTS_1 if of_1 else _ARGUMENTS
@@ -219,7 +220,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         self._password: Any = None
         self._proxy: Any = {}
         self._ssl = False
-        self._ssl_context: ssl.SSLContext | None = None
+        self._ssl_context = None
         self._tls_insecure = False
         self._websocket_path = "/mqtt"
         self._websocket_extra_headers: WebSocketHeaders | None = None
@@ -228,14 +229,14 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         self._max_queued_messages = 0
         self._reconnect_min_delay = 1
         self._reconnect_max_delay = 120
-        self._reconnect_delay: float | None = None
+        self._reconnect_delay = None
         self.will_clear()
         self.manual_ack_set(manual_ack)
 
     def __del__(self) -> None:
         try:
             self._sock_close()
-        except Exception:  # noqa: BLE001, S110 - nobody is there to be told
+        except Exception:
             pass
 
     def reinitialise(self, client_id: str = "", clean_session: bool = True, userdata: Any = None) -> None:
@@ -267,7 +268,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         register = self._has("on_socket_register_write")
         self._tell(
             on_publish=self._has("on_publish"),
-            external=self._on_socket_register_write is not None,
+            external=self.__dict__.get("_on_socket_register_write") is not None,
             watched=register or self._has("on_socket_unregister_write"),
         )
         self._tell_limits()
@@ -357,7 +358,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
             host = answer.target.to_text().rstrip(".")
             try:
                 return self.connect(host, answer.port, keepalive, bind_address, bind_port, clean_start, properties)
-            except Exception as error:  # noqa: BLE001 - the next one may answer
+            except Exception as error:
                 self._easy_log(MQTT_LOG_DEBUG, "%s does not answer: %s", host, error)
         raise ValueError("No SRV hosts responded")
 
@@ -394,7 +395,13 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         clean = bool(self._mqttv5_first_connect if first else self._clean_start) if v5 else bool(self._clean_session)
         will = None
         if self._will:
-            will = (self._will_topic, bytes(self._will_payload), self._will_qos, self._will_retain, self._will_properties)
+            will = (
+                self._will_topic,
+                bytes(self._will_payload),
+                self._will_qos,
+                self._will_retain,
+                self._will_properties,
+            )
         self._open(
             sock,
             not self._ssl,
@@ -450,7 +457,11 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
 
     def subscribe(
         self,
-        topic: str | tuple[str, int] | tuple[str, SubscribeOptions] | list[tuple[str, int]] | list[tuple[str, SubscribeOptions]],
+        topic: str
+        | tuple[str, int]
+        | tuple[str, SubscribeOptions]
+        | list[tuple[str, int]]
+        | list[tuple[str, SubscribeOptions]],
         qos: int = 0,
         options: SubscribeOptions | None = None,
         properties: Properties | None = None,
@@ -529,7 +540,8 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
     def loop(self, timeout: float = 1.0, max_packets: int = 1) -> MQTTErrorCode:
         """Waits for the network at most `timeout` seconds and does what there is to be done.
 
-        MQTT_ERR_NO_CONN without a connection. `max_packets` is 1.x's, and has no meaning. ValueError for a negative time.
+        MQTT_ERR_NO_CONN without a connection. `max_packets` is 1.x's, and has no meaning. ValueError for a negative
+        time.
         """
         if timeout < 0.0:
             raise ValueError("Invalid timeout.")
@@ -559,8 +571,9 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
     ) -> MQTTErrorCode:
         """Runs the loop until `disconnect()` was called, connecting again whenever the connection is lost.
 
-        Without `reconnect_on_failure` also until then. OSError when the connection that `connect_async()` asked for cannot
-        be made, unless `retry_first_connection`. As the second argument True means that, a number is 1.x's `max_packets`.
+        Without `reconnect_on_failure` also until then. OSError when the connection that `connect_async()` asked for
+        cannot be made, unless `retry_first_connection`. As the second argument True means that, a number is 1.x's
+        `max_packets`.
         """
         if isinstance(max_packets, bool):
             retry_first_connection = max_packets
@@ -661,7 +674,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
                 try:
                     self.loop_forever(retry_first_connection=True)
                     return
-                except Exception as error:  # noqa: BLE001 - a callback's; the thread goes on
+                except Exception as error:
                     self._report(error)
                 if self._is_to_end():
                     return
@@ -680,7 +693,11 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         if code == 0:
             self._state = _CONNECTED
             self._reconnect_delay = None
-        reason = ReasonCode(PacketTypes.CONNACK, identifier=code) if v5 else convert_connack_rc_to_reason_code(cast(ConnackCode, code))
+        reason = (
+            ReasonCode(PacketTypes.CONNACK, identifier=code)
+            if v5
+            else convert_connack_rc_to_reason_code(cast(ConnackCode, code))
+        )
         properties = Properties(PacketTypes.CONNACK)
         if v5:
             properties.unpack(block)
@@ -827,7 +844,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         if callback:
             try:
                 callback(self, self._userdata)
-            except Exception as error:  # noqa: BLE001 - as in paho, logged and no more
+            except Exception as error:
                 self._easy_log(MQTT_LOG_ERR, "Caught exception in on_connect_fail: %s", error)
 
     def _call(self, name: str, *args: Any) -> None:

@@ -171,10 +171,22 @@ fn a_peer_that_goes_before_it_has_agreed_is_an_error_and_later_the_end() {
 }
 
 #[test]
-fn a_close_of_the_layer_is_the_end() {
+fn a_close_of_the_layer_is_the_end_though_the_socket_is_open() {
+    let (near, far) = open();
+    near.get_ref().write_vectored(&[IoSlice::new(b"=x..")]).unwrap();
+    let mut buffer = [0; 10];
+    assert_eq!(read(&far, &mut buffer).unwrap(), 1);
+    assert_eq!(read(&far, &mut buffer).unwrap(), 0);
+}
+
+#[test]
+fn who_shuts_down_closes_each_layer_before_the_socket() {
     let (near, far) = open();
     near.shutdown().unwrap();
-    assert_eq!(read(&far, &mut [0; 10]).unwrap(), 0);
+    let mut buffer = [0; 10];
+    let count = read(far.get_ref(), &mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"..");
+    assert_eq!(read(far.get_ref(), &mut buffer).unwrap(), 0);
 }
 
 #[test]

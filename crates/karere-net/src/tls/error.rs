@@ -65,6 +65,12 @@ fn explain(error: &rustls::Error) -> String {
         InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => format!("the server's certificate is for another host: {error}"),
+        // rustls hands on what webpki says as an error of any kind.
+        InvalidCertificate(CertificateError::Other(other)) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the peer shows the certificate of an authority as its own (`openssl req -x509` makes such a one, unless \
+             told `-addext basicConstraints=critical,CA:FALSE`)"
+                .into()
+        }
         InvalidMessage(_) => "what is there does not speak TLS".into(),
         AlertReceived(AlertDescription::CertificateRequired) => {
             "the server wants a certificate of the client".into()

@@ -58,14 +58,26 @@ fn a_server_of_another_authority_or_another_name_is_refused_with_words_that_help
 }
 
 #[test]
+fn an_authority_that_shows_its_own_certificate_is_refused_with_the_remedy() {
+    let authority = authority();
+    let mut params = authority.sign("both", &["localhost"]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.sign_params("both", &params);
+    let error = Pair::new(&authority.client(), &authority.server("both")).run().0.unwrap_err();
+    assert!(error.contains("CA:FALSE"), "{error}");
+}
+
+#[test]
 fn any_host_is_accepted_when_asked_for_but_not_any_authority() {
-    let (authority, other) = (authority(), authority());
+    let (authority, namesake, other) = (authority(), authority(), Authority::new("another authority"));
     authority.sign("elsewhere", &["elsewhere.example"]);
     for versions in [Versions::Tls12, Versions::Tls13] {
         let any_host =
             |authority: &Authority| ClientOptions { accept_any_host: true, versions, ..authority.client() };
         assert_eq!(Pair::new(&any_host(&authority), &authority.server("elsewhere")).run(), (Ok(()), Ok(())));
-        Pair::new(&any_host(&other), &authority.server("elsewhere")).run().0.unwrap_err();
+        for authorities in [&namesake, &other] {
+            Pair::new(&any_host(authorities), &authority.server("elsewhere")).run().0.unwrap_err();
+        }
     }
 }
 
@@ -208,6 +220,18 @@ fn what_is_no_tls_is_refused_and_told_so() {
     let error = server.handle_input(&mut input, &mut BytesMut::new()).unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
     assert!(server.is_closed() && server.wants_write(), "an alert is to be sent");
+}
+
+#[test]
+fn what_came_before_a_fault_is_not_lost() {
+    let authority = authority();
+    let mut pair = Pair::new(&authority.client(), &authority.server("server"));
+    pair.run().0.unwrap();
+    pair.client.encode(&[IoSlice::new(b"before")]);
+    let mut input = std::mem::take(pair.client.poll_transmit());
+    input.extend_from_slice(b"\x17\x03\x03\x00\x13no record of anybody");
+    pair.server.handle_input(&mut input, &mut pair.at_server).unwrap_err();
+    assert_eq!(pair.at_server, "before");
 }
 
 #[test]
