@@ -11,6 +11,7 @@ mod process;
 mod python;
 mod setup;
 mod sim;
+mod soak;
 mod test;
 mod tidy;
 
@@ -31,6 +32,7 @@ Usage: cargo xtask <command>
   conformance  the standards' statements by chapter: how many are shown by tests, for the broker and for the client
   fuzz         [--minutes N] [--target T]: fuzz the core, N (10) minutes for each target, with a nightly toolchain
   sim          [--seeds N] [--seed S] [--fault NAME]: many clients and one broker, decided by a seed
+  soak python  [--cycles N]: connections of each of Python's faces, one after the other; nothing may pile up
   bench        [--quick] [--drivers] [--rounds N] [--secs S] [--only NAME] [--json FILE]: what a message costs the brokers
   bench clients [--rounds N] [--only NAME] [--json FILE]: what it costs our client, rumqttc and libmosquitto
   bench python  [--quick] [--rounds N] [--only NAME] [--json FILE]: what it costs our Python faces, paho-mqtt, gmqtt, aiomqtt
@@ -59,6 +61,9 @@ fn main() -> ExitCode {
             fuzz::fuzz(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
         }
         ["sim", rest @ ..] => sim::sim(&root, rest),
+        ["soak", rest @ ..] => {
+            soak::soak(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+        }
         ["bench", rest @ ..] => {
             bench::bench(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
         }

@@ -113,7 +113,15 @@ pub(crate) fn paho_suite(root: &Path, build: Build) -> Output {
     if !venv.installed().is_file() {
         return not_installed();
     }
-    tee(Command::new(venv.python()).current_dir(root).arg("python/tests/upstream/suite.py"))
+    let mut command = Command::new(venv.python());
+    tee(command.current_dir(root).arg("python/tests/upstream/suite.py"))
+}
+
+/// A program of ours in the environment of the tests.
+pub(crate) fn program(root: &Path, path: &str) -> Command {
+    let mut command = Command::new(Venv::of(root, Build::Native).python());
+    command.current_dir(root).arg(path);
+    command
 }
 
 /// From pytest's last line: `2 failed, 7 passed, 1 skipped, 1 error in 3.21s`, with or without its frame.
