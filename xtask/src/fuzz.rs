@@ -91,7 +91,12 @@ fn parse(arguments: &[&str]) -> Result<(Duration, Vec<&'static str>), String> {
         let value = words.next().ok_or_else(|| format!("fuzz: {word} needs a value"))?;
         match *word {
             "--minutes" => {
-                minutes = value.parse().map_err(|_| format!("fuzz: {value} is no number of minutes"))?;
+                // To libFuzzer, 0 is for ever.
+                minutes = value
+                    .parse()
+                    .ok()
+                    .filter(|minutes| *minutes > 0)
+                    .ok_or_else(|| format!("fuzz: {value} is no number of minutes"))?;
             }
             "--target" => {
                 let known = TARGETS.into_iter().find(|target| target == value);
