@@ -94,16 +94,6 @@ impl Batch {
         self.bytes.extend_from_slice(&0u32.to_le_bytes());
     }
 
-    /// Adds the changes of `other` behind these.
-    pub fn append(&mut self, other: &Self) {
-        self.bytes.extend_from_slice(&other.bytes);
-    }
-
-    /// Forgets the changes and keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

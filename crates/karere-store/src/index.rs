@@ -73,16 +73,9 @@ impl Index {
         self.live.values().sum()
     }
 
-    /// All keys that `wanted` takes, in their order.
-    pub(crate) fn sorted(&self, wanted: impl Fn(Key) -> bool) -> Vec<(Key, Location)> {
-        let mut found: Vec<_> = self
-            .values
-            .iter()
-            .filter(|(key, _)| wanted(**key))
-            .map(|(key, location)| (*key, *location))
-            .collect();
-        found.sort_unstable_by_key(|(key, _)| *key);
-        found
+    /// Where the values of all keys lie that `wanted` takes, in no order.
+    pub(crate) fn find(&self, wanted: impl Fn(Key) -> bool) -> impl Iterator<Item = (Key, Location)> {
+        self.values.iter().filter(move |(key, _)| wanted(**key)).map(|(key, location)| (*key, *location))
     }
 
     fn needed_less(&mut self, location: Location) {

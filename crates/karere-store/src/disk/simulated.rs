@@ -99,8 +99,14 @@ impl Simulated {
             files.extend(removed.into_iter().filter(|(_, file)| file.named));
             files.retain(|_, file| file.named);
         }
-        let files = files.into_iter().map(|(number, file)| (number, file.after(tail, number))).collect();
-        Self { state: Arc::new(Mutex::new(State { files, ..State::default() })) }
+        let files: BTreeMap<_, _> =
+            files.into_iter().map(|(number, file)| (number, file.after(tail, number))).collect();
+        // What is left is durable: a crash may follow on the crash.
+        let left = files.iter().flat_map(|(number, bytes)| {
+            [Change::Create(*number), Change::Append(*number, bytes.clone()), Change::Sync(*number)]
+        });
+        let history = left.chain([Change::SyncNames]).collect();
+        Self { state: Arc::new(Mutex::new(State { files, history, ..State::default() })) }
     }
 
     /// All that was done so far.

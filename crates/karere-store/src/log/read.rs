@@ -42,7 +42,7 @@ impl<D: Disk> Log<D> {
         wanted: impl Fn(Key) -> bool,
         mut visit: impl FnMut(Key, &[u8]),
     ) -> Result<(), Error> {
-        let mut found = self.index.sorted(wanted);
+        let mut found: Vec<_> = self.index.find(wanted).collect();
         found.sort_unstable_by_key(|(_, location)| (location.segment, location.offset));
         let mut reader: Option<(u32, Reader<D::File>)> = None;
         for (key, location) in found {
@@ -66,7 +66,9 @@ impl<D: Disk> Log<D> {
     /// All keys that `wanted` takes, in their order.
     #[must_use]
     pub fn keys(&self, wanted: impl Fn(Key) -> bool) -> Vec<Key> {
-        self.index.sorted(wanted).into_iter().map(|(key, _)| key).collect()
+        let mut keys: Vec<_> = self.index.find(wanted).map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// A value that is not yet durable.

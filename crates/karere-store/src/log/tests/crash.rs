@@ -48,6 +48,7 @@ fn run() -> Run {
 /// The disk after `done` changes of the run and a crash; checked, and opened twice.
 fn check(run: &Run, done: usize, tail: Tail) {
     let disk = Simulated::after(&run.history[..done], tail);
+    let left = disk.history().len();
     let (log, report) = Log::open(disk.clone(), small()).unwrap();
     let found = contents(&log);
     let (_, durable) = run.durable.iter().rev().find(|(at, _)| *at <= done).unwrap();
@@ -59,10 +60,16 @@ fn check(run: &Run, done: usize, tail: Tail) {
     assert!(report.damages.is_empty(), "after {done} changes with {tail:?}: {report:?}");
     drop(log);
     assert_eq!(contents(&open(&disk)), found, "opened a second time, after {done} changes with {tail:?}");
-    // And when it ends as soon as it has been opened.
-    let again = Simulated::after(&disk.history(), Tail::Lost);
-    if tail == Tail::Kept || tail == Tail::Lost {
-        drop(again);
+    // And when it ends again while it is being opened, at any point.
+    let history = disk.history();
+    for opening in left..=history.len() {
+        let again = Simulated::after(&history[..opening], Tail::Lost);
+        let changes = opening - left;
+        assert_eq!(
+            contents(&open(&again)),
+            found,
+            "after {done} changes with {tail:?} and {changes} of opening"
+        );
     }
 }
 
