@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import _karere, _process
 from ._enums import QoS, ReasonCode, RetainHandling
+from ._known import Known
 from ._options import Subscriptions, names, subscriptions
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 10.0
 
 
-class Client:
+class Client(Known):
     """An MQTT client that blocks, for programs with threads or none.
 
         with karere.Client("localhost") as client:
@@ -42,7 +43,7 @@ class Client:
     """
 
     def __init__(self, host: str = "localhost", port: int | None = None, **options: Unpack[ClientOptions]) -> None:
-        self._native = _karere.ThreadClient(host, port, dict(options))
+        self._native: _karere.ThreadClient = _karere.ThreadClient(host, port, dict(options))
         self._subscriptions = Subscriptions()
         self._host = host
         _process.watch(self)
@@ -141,34 +142,9 @@ class Client:
         return self._native.drain(timeout)
 
     @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection that the server has accepted."""
-        return self._native.is_connected
-
-    @property
-    def client_id(self) -> str:
-        """The Client Identifier in use, the server's where it gave one."""
-        return self._native.client_id
-
-    @property
     def session_present(self) -> bool:
         """Whether the server had the session when it last accepted a connection."""
         return self._native.session_present
-
-    @property
-    def queued(self) -> int:
-        """Messages that wait, offline or for their way to be free."""
-        return self._native.queued
-
-    @property
-    def inflight(self) -> int:
-        """QoS 1 and 2 messages that were sent and are not acknowledged."""
-        return self._native.inflight
-
-    @property
-    def dropped(self) -> int:
-        """QoS 0 messages that were given up because their consumers were behind (`stream_bytes_max`)."""
-        return self._native.dropped
 
     def __iter__(self) -> Iterator[Message]:
         return self._native.rest()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import _karere, _process
 from ._enums import QoS, ReasonCode, RetainHandling
+from ._known import Known
 from ._link import Link
 from ._options import Subscriptions, names, subscriptions
 
@@ -33,7 +34,7 @@ __all__ = ["Client", "Messages", "Stream"]
 _UNSUBSCRIBE_SECONDS = 5.0
 
 
-class Client:
+class Client(Known):
     """An MQTT client for asyncio.
 
         async with karere.aio.Client("localhost") as client:
@@ -52,7 +53,7 @@ class Client:
     """
 
     def __init__(self, host: str = "localhost", port: int | None = None, **options: Unpack[ClientOptions]) -> None:
-        self._native = _karere.LoopClient(host, port, dict(options))
+        self._native: _karere.LoopClient = _karere.LoopClient(host, port, dict(options))
         self._link = Link(
             self._native,
             options.get("reconnect", True),
@@ -167,34 +168,9 @@ class Client:
         await self._link.connected()
 
     @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection that the server has accepted."""
-        return self._native.is_connected
-
-    @property
-    def client_id(self) -> str:
-        """The Client Identifier in use, the server's where it gave one."""
-        return self._native.client_id
-
-    @property
     def session_present(self) -> bool:
         """Whether the server had the session when it last accepted a connection."""
         return self._link.session_present
-
-    @property
-    def queued(self) -> int:
-        """Messages that wait, offline or for their way to be free."""
-        return self._native.queued
-
-    @property
-    def inflight(self) -> int:
-        """QoS 1 and 2 messages that were sent and are not acknowledged."""
-        return self._native.inflight
-
-    @property
-    def dropped(self) -> int:
-        """QoS 0 messages that were given up because their consumers were behind (`stream_bytes_max`)."""
-        return self._native.dropped
 
     async def __aenter__(self) -> Self:
         await self.connect()
