@@ -1,6 +1,7 @@
 //! When a message of a stream is acknowledged, and who is held up by a slow one.
 
 use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use karere::{Client, PacketId, QoS, Version};
@@ -18,6 +19,17 @@ fn two_messages(conn: &mut Conn) {
     conn.subscribed();
     conn.deliver("t", "1", QoS::AtLeastOnce, 1);
     conn.deliver("t", "2", QoS::AtLeastOnce, 2);
+}
+
+/// A server that sends two messages, and to which both are acknowledged, in their order.
+fn has_two_acknowledged(peer: Peer) -> JoinHandle<()> {
+    peer.script(|peer| {
+        let (mut conn, _) = peer.welcome(false);
+        two_messages(&mut conn);
+        assert_eq!(conn.packet(), puback(1));
+        assert_eq!(conn.packet(), puback(2));
+        conn.goodbye();
+    })
 }
 
 #[test]
@@ -115,13 +127,7 @@ fn a_message_of_two_streams_is_acknowledged_when_both_are_done() {
 fn a_message_that_nobody_takes_is_acknowledged_and_counted() {
     let peer = Peer::new();
     let options = peer.options();
-    let script = peer.script(|peer| {
-        let (mut conn, _) = peer.welcome(false);
-        two_messages(&mut conn);
-        assert_eq!(conn.packet(), puback(1));
-        assert_eq!(conn.packet(), puback(2));
-        conn.goodbye();
-    });
+    let script = has_two_acknowledged(peer);
     run(async {
         let client = Client::connect(options).await.unwrap();
         client.subscribe_only(("t", QoS::AtLeastOnce)).await.unwrap();
@@ -138,13 +144,7 @@ fn a_message_that_nobody_takes_is_acknowledged_and_counted() {
 fn what_a_dropped_stream_has_kept_is_acknowledged() {
     let peer = Peer::new();
     let options = peer.options();
-    let script = peer.script(|peer| {
-        let (mut conn, _) = peer.welcome(false);
-        two_messages(&mut conn);
-        assert_eq!(conn.packet(), puback(1));
-        assert_eq!(conn.packet(), puback(2));
-        conn.goodbye();
-    });
+    let script = has_two_acknowledged(peer);
     run(async {
         let client = Client::connect(options).await.unwrap();
         let stream = client.subscribe(("t", QoS::AtLeastOnce)).await.unwrap();
