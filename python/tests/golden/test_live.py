@@ -152,11 +152,20 @@ def test_callbacks_come_as_in_2_2_0_with_mosquitto(tmp_path: pathlib.Path) -> No
 
 
 def test_callbacks_come_as_in_2_2_0_with_our_broker(tmp_path: pathlib.Path) -> None:
-    # Twice: now and then genuine's disconnect() says NO_CONN, when its thread was faster than its caller.
     folders = [tmp_path / "first", tmp_path / "second"]
     with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(record, folder) for folder in folders]
-        judge(tmp_path, fresh_karere, [run.result() for run in runs])
+        recordings = [run.result() for run in [pool.submit(record, folder) for folder in folders]]
+    judge(tmp_path, fresh_karere, recordings + [unhurried(recording) for recording in recordings])
+
+
+def unhurried(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The recording as it is when the caller was faster than genuine's thread.
+
+    Now and then genuine's disconnect() sends its packet, its thread sees the connection end, and the call then says
+    NO_CONN.
+    """
+    hurried, calm = "disconnect -> MQTTErrorCode(4)", "disconnect -> MQTTErrorCode(0)"
+    return {name: [calm if line == hurried else line for line in lines] for name, lines in recorded.items()}
 
 
 def record(folder: pathlib.Path) -> dict[str, Any]:
