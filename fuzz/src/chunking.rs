@@ -6,7 +6,7 @@ use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use karere_core::{
     Error, Instant, Text,
-    broker::{self, Grant, Handshake, HandshakeEvent, Presence, Routed, Scratch, Slot},
+    broker::{self, Delivered, Grant, Handshake, HandshakeEvent, Presence, Routed, Scratch, Slot},
     client::{self, Client, Credentials, Outgoing},
     codec::{ConnAck, Message, Packet, Properties, QoS, ReasonCode, SubscribeOptions, Subscription, Version},
     topic::TopicName,
@@ -159,7 +159,10 @@ fn slot_goes_on(
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce] {
         let message = message(qos);
         let mut routed = Routed::new(&message, NOW, scratch);
-        slot.deliver(NOW, &mut routed, &Grant { qos, ..Grant::default() }, Presence::Any);
+        let delivered = slot.deliver(NOW, &mut routed, &Grant { qos, ..Grant::default() }, Presence::Any);
+        if let Delivered::Kept { sequence, .. } = delivered {
+            slot.handle_kept_stored(NOW, [sequence]);
+        }
     }
     let mut events = Vec::new();
     loop {

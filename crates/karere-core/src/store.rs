@@ -6,7 +6,7 @@
 //! | packet that waits | for | who holds it back |
 //! |---|---|---|
 //! | PUBACK, PUBREC to a publisher | the message, the durable sessions it was matched to, and at QoS 2 the received identifier | the host: it calls [`Slot::handle_routed`](crate::broker::Slot::handle_routed) when they are |
-//! | outgoing QoS 2 PUBLISH | its packet identifier: a function of the session's sequence number ([`PacketId::from_sequence`](crate::codec::PacketId::from_sequence)), so that there is no record of its own | nobody |
+//! | outgoing QoS 2 PUBLISH | its packet identifier: a function of the session's sequence number ([`PacketId::from_sequence`](crate::codec::PacketId::from_sequence)), so that there is no record of its own | the core, with all QoS > 0 behind it, until [`Slot::handle_kept_stored`](crate::broker::Slot::handle_kept_stored) |
 //! | outgoing PUBREL | the PUBREC it answers: [`Record::Received`] | the core |
 //! | outgoing PUBCOMP | the forgotten identifier: [`Record::Released`] | the core |
 //! | SUBACK, UNSUBACK | the subscription | the host: [`Slot::handle_subscribed`](crate::broker::Slot::handle_subscribed) |
@@ -18,7 +18,8 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use crate::codec::PacketId;
+use crate::broker::DropReason;
+use crate::codec::{PacketId, QoS};
 use crate::session::Answer;
 
 /// Numbers the records of one session, in the order in which they are to become durable.
@@ -32,11 +33,51 @@ pub enum Record {
     Received {
         /// The message's sequence number.
         sequence: u64,
+        /// The host's number of the message, which is needed no longer; 0 for none.
+        tag: u64,
+        /// The number of the PUBREC in this session: PUBRELs are sent again in this order.
+        order: u64,
     },
-    /// The exchange of the message with this sequence number is over. No packet waits for it.
+    /// The exchange of the message with this sequence number is over: acknowledged, or refused by the receiver.
+    /// No packet waits for it.
     Finished {
         /// The message's sequence number.
         sequence: u64,
+        /// The host's number of the message; 0 for none, and after [`Received`](Self::Received).
+        tag: u64,
+        /// [`Received`](Self::Received) was before it: what is stored for that goes.
+        received: bool,
+    },
+    /// The message with this sequence number is dropped by policy. No packet waits for it.
+    Dropped {
+        /// The message's sequence number.
+        sequence: u64,
+        /// The host's number of the message; 0 for none.
+        tag: u64,
+        /// By which policy.
+        reason: DropReason,
+    },
+    /// A message that was [held back](crate::broker::Delivered::Held) has its sequence number now.
+    Numbered {
+        /// Its number among those held back.
+        number: u64,
+        /// Its sequence number.
+        sequence: u64,
+        /// The host's number of the message.
+        tag: u64,
+        /// At which QoS it goes out.
+        qos: QoS,
+        /// RETAIN as it goes out.
+        retain: bool,
+    },
+    /// A message that was [held back](crate::broker::Delivered::Held) is dropped by policy. No packet waits for it.
+    HeldDropped {
+        /// Its number among those held back.
+        number: u64,
+        /// The host's number of the message.
+        tag: u64,
+        /// By which policy.
+        reason: DropReason,
     },
     /// PUBREL came: the identifier of an incoming QoS 2 message is forgotten.
     Released {
@@ -93,6 +134,19 @@ impl Gate {
         }
         records.waiting.push_back((records.recorded, answer));
         None
+    }
+
+    /// An answer that waits for no record, but does not overtake one that does.
+    pub(crate) fn follow(&mut self, answer: Answer) -> Option<Answer> {
+        let Some(records) = self.records.as_mut().filter(|_| self.on) else { return Some(answer) };
+        let Some((last, _)) = records.waiting.back() else { return Some(answer) };
+        records.waiting.push_back((*last, answer));
+        None
+    }
+
+    /// Whether an answer waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.records.as_ref().is_some_and(|records| !records.waiting.is_empty())
     }
 
     /// All up to `sequence` is durable.

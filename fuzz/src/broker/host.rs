@@ -10,11 +10,12 @@ use karere_core::{
         SharedTarget, Target,
     },
     codec::{Message, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe},
+    store::Record,
     topic::TopicFilter,
 };
 
 use super::World;
-use super::model::{Expected, Granted, Kept};
+use super::model::{Copies, Expected, Granted, Kept};
 use super::seat::Asked;
 use crate::{naive, show::show, wire};
 
@@ -54,7 +55,12 @@ impl World {
                     );
                     self.end(at);
                 }
-                Event::Record(sequence, _) => self.seats[at].stored = Some(sequence),
+                Event::Record(number, record) => {
+                    if let Record::Numbered { sequence, .. } = record {
+                        session.slot.handle_kept_stored(self.now, [sequence]);
+                    }
+                    self.seats[at].stored = Some(number);
+                }
                 Event::Auth(_) => panic!("AUTH without a method"),
                 Event::Trace(_) => {}
             }
@@ -165,12 +171,15 @@ impl World {
     pub(super) fn answer_subscribe(&mut self, at: usize) {
         let (now, queue_qos0, tight) = (self.now, self.options.queue_qos0, self.tight);
         let seat = &mut self.seats[at];
-        let Some(asked) = seat.asked.pop_front() else { return };
+        let Some(mut asked) = seat.asked.pop_front() else { return };
         let Some(session) = &mut seat.session else { return };
         let limited = tight || seat.peer.has_limits();
+        asked.retained.iter_mut().for_each(|(retained, _)| self.copies.mark(&mut retained.message));
         let retained = asked.retained.iter().map(|(retained, qos)| (retained, *qos));
         let Asked { epoch, subscribe, reasons, .. } = &asked;
-        session.slot.handle_subscribed(now, *epoch, subscribe, reasons, retained, &mut self.scratch);
+        let slot = &mut session.slot;
+        let kept = slot.handle_subscribed(now, *epoch, subscribe, reasons, retained, &mut self.scratch);
+        slot.handle_kept_stored(now, kept.iter().map(|kept| kept.sequence));
         for (retained, qos) in &asked.retained {
             let qos = retained.message.qos.min(*qos);
             let kept =
@@ -300,14 +309,11 @@ impl World {
         let session = seat.session.as_mut().expect("a session that gives back");
         for each in shared {
             let expected = &mut session.expected[1];
-            // Two copies of one payload may differ in when they expire alone.
-            let is_it = |next: &Expected| {
-                next.shared == Some(each.key)
-                    && next.payload == each.message.payload
-                    && next.expires_at == each.expires_at
-            };
-            match expected.iter().position(is_it) {
-                Some(index) => _ = expected.remove(index),
+            let index = expected.iter().position(|next| next.payload == each.message.payload);
+            match index.and_then(|index| expected.remove(index)) {
+                Some(next) => {
+                    assert_eq!((next.shared, next.expires_at), (Some(each.key), each.expires_at));
+                }
                 None => {
                     assert!(seat.peer.taken_back(&each.message.payload), "{each:?} was not to be given back");
                 }
@@ -320,7 +326,7 @@ impl World {
 
     fn next_member(&mut self, each: &SharedDelivery) {
         if let Some(target) = self.router.next_turn(each.key) {
-            self.deliver_shared(&each.message, each.expires_at, &target);
+            self.deliver_shared(&Copies::unmarked(&each.message), each.expires_at, &target);
         }
     }
 
@@ -339,11 +345,20 @@ impl World {
         let session = seat.session.as_mut().expect("it has one");
         let qos = message.qos.min(grant.qos);
         let open = session.slot.is_open();
-        let mut routed = Routed::with_expiry(message, expires_at, &mut self.scratch);
+        let mut message = message.clone();
+        self.copies.mark(&mut message);
+        let mut routed = Routed::with_expiry(&message, expires_at, &mut self.scratch);
+        routed.set_tag(1);
         let delivered = session.slot.deliver(now, &mut routed, grant, presence);
+        // As if it were durable at once.
+        match delivered {
+            Delivered::Kept { sequence, .. } => session.slot.handle_kept_stored(now, [sequence]),
+            Delivered::Held { number, .. } => session.slot.handle_held_stored(now, [number]),
+            _ => {}
+        }
         show(format_args!("  deliver to {}: {delivered:?} {message:?}", seat.client_id));
         match delivered {
-            Delivered::Taken | Delivered::Pressure => {
+            Delivered::Taken | Delivered::Pressure | Delivered::Kept { .. } | Delivered::Held { .. } => {
                 assert!(open || session.expiry > 0, "taken for nobody");
                 session.expect(Expected {
                     qos,
@@ -351,7 +366,7 @@ impl World {
                     subscription_ids: sorted(grant),
                     shared: grant.shared,
                     required: !limited,
-                    ..expected(message, expires_at)
+                    ..expected(&message, expires_at)
                 });
             }
             Delivered::Dropped(DropReason::Offline) => {
@@ -363,6 +378,7 @@ impl World {
             Delivered::Dropped(DropReason::Slow) => panic!("nobody is slow here"),
             Delivered::Absent => assert!(!open && (session.expiry == 0 || presence == Presence::Attached)),
             Delivered::Ended => panic!("the session is not over"),
+            Delivered::NeedsTag => panic!("it has one"),
         }
         delivered
     }

@@ -20,12 +20,14 @@ use karere_core::{
     codec::QoS,
 };
 
-use self::model::Kept;
+use self::model::{Copies, Kept};
 use self::seat::Seat;
 use crate::show::show;
 
 /// How many steps one input makes at most.
 const STEPS_MAX: usize = 300;
+/// How many rounds it may take to come to rest: with one message in flight at a time there are some for each.
+const ROUNDS_MAX: usize = 1_000_000;
 
 /// Two clients and a host.
 pub fn run(input: &[u8]) {
@@ -50,6 +52,7 @@ struct World {
     scratch: Scratch,
     seats: Vec<Seat>,
     retained: BTreeMap<String, Kept>,
+    copies: Copies,
     next_key: u32,
     published: u64,
 }
@@ -67,6 +70,7 @@ impl World {
             scratch: Scratch::default(),
             seats: vec![Seat::new("one"), Seat::new("two")],
             retained: BTreeMap::new(),
+            copies: Copies::default(),
             next_key: 1,
             published: 0,
         })
@@ -89,12 +93,11 @@ impl World {
         for at in 0..self.seats.len() {
             self.come_back(at);
         }
-        for _ in 0..2000 {
+        let at_rest = (0..ROUNDS_MAX).any(|_| {
             let moved: Vec<bool> = (0..self.seats.len()).map(|at| self.move_on(at)).collect();
-            if !moved.contains(&true) {
-                break;
-            }
-        }
+            !moved.contains(&true)
+        });
+        assert!(at_rest, "it does not come to rest");
         self.check();
         for seat in &self.seats {
             seat.check_at_rest(self.now);

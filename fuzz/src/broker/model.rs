@@ -56,6 +56,13 @@ pub(super) struct Expected {
     pub(super) required: bool,
 }
 
+/// Marks each copy that the host hands to a slot, so that no two look alike: one message comes to a session twice
+/// when its publisher sends it again, through a Shared Subscription besides its own, and as a retained one.
+#[derive(Default)]
+pub(super) struct Copies {
+    made: u64,
+}
+
 /// A retained message.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
@@ -169,6 +176,22 @@ impl Session {
         assert!(self.wills_due > 0, "a Will that was not to be sent");
         self.wills_due -= 1;
         assert_eq!(self.will.take().map(|will| will.message).as_ref(), Some(message));
+    }
+}
+
+impl Copies {
+    const MARK_LEN: usize = 8; // bytes
+
+    /// Makes this message unlike any other.
+    pub(super) fn mark(&mut self, message: &mut Message) {
+        self.made += 1;
+        message.payload = [&message.payload[..], &self.made.to_be_bytes()].concat().into();
+    }
+
+    /// The message as it was before it was marked.
+    pub(super) fn unmarked(message: &Message) -> Message {
+        let len = message.payload.len().checked_sub(Self::MARK_LEN).expect("a marked message");
+        Message { payload: message.payload.slice(..len), ..message.clone() }
     }
 }
 

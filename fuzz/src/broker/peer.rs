@@ -29,8 +29,6 @@ pub(super) struct Peer {
     seen: BTreeMap<PacketId, Publish>,
     /// Which of them came from a Shared Subscription.
     pub(super) shared: BTreeSet<PacketId>,
-    /// Of which it cannot be told whether they came from one: another copy looks the same.
-    pub(super) ambiguous: BTreeSet<PacketId>,
     /// QoS 2 messages that we have seen and that were not released, over connections.
     unreleased: BTreeMap<PacketId, Publish>,
     /// What waits for our answer: PUBACK, PUBREC, PUBREL or PUBCOMP.
@@ -57,7 +55,6 @@ impl Default for Peer {
             unacknowledged: BTreeMap::new(),
             seen: BTreeMap::new(),
             shared: BTreeSet::new(),
-            ambiguous: BTreeSet::new(),
             unreleased: BTreeMap::new(),
             to_answer: Vec::new(),
             sent: Vec::new(),
@@ -162,10 +159,6 @@ impl Peer {
             _ => (&mut self.seen, PacketType::PubAck),
         };
         self.to_answer.push((answer, packet_id));
-        if !publish.dup && self.ambiguous.remove(&packet_id) {
-            // It was the one that was taken back, and its identifier is another's now.
-            known.remove(&packet_id);
-        }
         let Some(seen) = known.insert(packet_id, publish.clone()) else { return Some(publish) };
         assert_eq!(seen.message.payload, publish.message.payload, "{packet_id} has become another message");
         assert!(publish.dup, "the same again without DUP: {publish:?}");
@@ -254,8 +247,7 @@ impl Peer {
         let is_it =
             |id: &PacketId, publish: &Publish| publish.message.payload == payload && self.shared.contains(id);
         let found = self.seen.iter().find(|(id, publish)| is_it(id, publish)).map(|(id, _)| *id);
-        // Of two that look the same either may come again.
-        found.is_some_and(|id| self.ambiguous.contains(&id) || self.seen.remove(&id).is_some())
+        found.is_some_and(|id| self.seen.remove(&id).is_some())
     }
 
     pub(super) fn check_at_rest(&self) {

@@ -10,7 +10,7 @@ use karere_core::{
     store::StoreSequence,
 };
 
-use super::model::{Expected, Session};
+use super::model::Session;
 use super::peer::Peer;
 
 pub(super) struct Seat {
@@ -63,18 +63,6 @@ impl Seat {
             if next.is_of(publish, v5) {
                 if let (Some(packet_id), true) = (publish.packet_id, next.shared.is_some()) {
                     self.peer.shared.insert(packet_id);
-                }
-                let differs = |other: &Expected| other.is_of(publish, v5) && other.shared != next.shared;
-                if let (Some(packet_id), true) = (publish.packet_id, expected.iter().any(differs)) {
-                    self.peer.shared.insert(packet_id);
-                    self.peer.ambiguous.insert(packet_id);
-                }
-                if !next.required || next.is_expired(now) {
-                    // Which of two copies this is nobody can tell: the other one may be the one that was lost.
-                    let same = |other: &&mut Expected| {
-                        other.required && !other.is_expired(now) && other.is_of(publish, v5)
-                    };
-                    expected.iter_mut().find(same).into_iter().for_each(|other| other.required = false);
                 }
                 return;
             }

@@ -66,7 +66,8 @@ impl Server {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             version: options.version,
-            handover: options.handover,
+            // With a store there is but this one.
+            handover: if options.store { Handover::OnPublish } else { options.handover },
             clean_session: options.clean_start,
             phase: Phase::Closed,
             clean_start: false,

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::ShareKey;
-use crate::codec::{Auth, Disconnect, Message, QoS, Subscribe, Unsubscribe};
+use super::{ShareKey, StoredEntry};
+use crate::codec::{Auth, Disconnect, Message, PacketId, QoS, Subscribe, Unsubscribe};
 use crate::connection::PacketTrace;
 use crate::session::AckToken;
 use crate::store::{Record, StoreSequence};
@@ -57,6 +57,9 @@ pub struct SharedDelivery {
     pub expires_at: Option<Instant>,
     /// At which QoS it was to be sent.
     pub qos: QoS,
+    /// Where the session that gives it back [is stored](super::Slot::is_stored): what is stored there of it, to go when another
+    /// member, or nobody, has it.
+    pub stored: Option<StoredEntry>,
 }
 
 /// What became of a message given to [`Slot::deliver`](super::Slot::deliver).
@@ -64,6 +67,28 @@ pub struct SharedDelivery {
 pub enum Delivered {
     /// Sent, or queued.
     Taken,
+    /// Sent, or queued, at QoS > 0 by a session that [is stored](super::Slot::is_stored): to be stored. What becomes of it is an
+    /// [`Event::Record`]. At QoS 2 it is sent when [`Slot::handle_kept_stored`](super::Slot::handle_kept_stored) says that it is durable.
+    Kept {
+        /// Its number in this session; its packet identifier is a function of it.
+        sequence: u64,
+        /// At which QoS it goes out.
+        qos: QoS,
+        /// RETAIN as it goes out.
+        retain: bool,
+    },
+    /// The same while a SUBSCRIBE is worked on: its sequence number follows, with [`Record::Numbered`].
+    Held {
+        /// Names it until then: numbers of one session rise.
+        number: u64,
+        /// At which QoS it goes out.
+        qos: QoS,
+        /// RETAIN as it goes out.
+        retain: bool,
+    },
+    /// Not taken: it would be [held](Self::Held), and has no [tag](super::Routed::set_tag) by which the store knows it. Give it one,
+    /// and deliver it again.
+    NeedsTag,
     /// Sent, at QoS 0, and more waits than [`Options::outbox_high_bytes`](super::Options::outbox_high_bytes): the publisher is not to be read until
     /// this client has drained, or for 100 ms.
     Pressure,
@@ -105,6 +130,8 @@ pub struct SlotCounters {
     pub dropped_too_large: u64,
     /// Dropped because expired.
     pub dropped_expired: u64,
+    /// QoS > 0 that the client refused, with a reason code of 0x80 or above in PUBACK or PUBREC.
+    pub refused: u64,
 }
 
 impl SlotCounters {
@@ -129,6 +156,14 @@ pub struct Ending {
     pub filters: Vec<TopicFilter>,
     /// Messages of Shared Subscriptions for other members.
     pub shared: Vec<SharedDelivery>,
+    /// Where it was stored: the records that nobody had taken, in their order. They come before the rest.
+    pub records: Vec<Record>,
+    /// Where it was stored: the messages that end with it. Not those of [`shared`](Self::shared), which say it themselves.
+    pub entries: Vec<StoredEntry>,
+    /// Where it was stored: what was [held back](Delivered::Held), by its number, with the host's of the message.
+    pub held: Vec<(u64, u64)>,
+    /// Where it was stored: the packet identifiers that were not released.
+    pub unreleased: Vec<PacketId>,
 }
 
 /// Whom a message is for.

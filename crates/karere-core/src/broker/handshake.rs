@@ -47,6 +47,20 @@ pub struct Accepted {
     pub(super) session_expiry: u32,
 }
 
+impl Accepted {
+    /// The Session Expiry Interval that will be in force, in seconds.
+    #[must_use]
+    pub fn session_expiry(&self) -> u32 {
+        self.session_expiry
+    }
+
+    /// The Will that it brings.
+    #[must_use]
+    pub fn will(&self) -> Option<&Will> {
+        self.will.as_ref()
+    }
+}
+
 impl Handshake {
     /// A connection has come in.
     #[must_use]

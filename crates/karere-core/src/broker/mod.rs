@@ -14,6 +14,7 @@ mod routed;
 mod router;
 mod share;
 mod slot;
+mod stored;
 
 pub use event::{Delivered, DropReason, Ending, Event, Presence, SharedDelivery, SlotCounters};
 pub use handshake::{Accepted, Handshake, HandshakeEvent};
@@ -23,5 +24,8 @@ pub use routed::{Routed, Scratch};
 pub use router::{Grant, NewSubscription, Publisher, Router, RouterLimits, Subscribed, Target};
 pub use share::{Member, ShareKey, SharedTarget};
 pub use slot::Slot;
+pub use stored::{
+    EntryState, KeptRetained, Restored, RestoredEntry, RestoredHeld, StoredEntry, StoredMessage,
+};
 
 pub use crate::session::AckToken;

@@ -20,6 +20,8 @@ const SLICED_BYTES_MIN: usize = 16 * 1024;
 pub struct Routed<'a> {
     message: &'a Message,
     expires_at: Option<Instant>,
+    /// The host's number of it, 0 for none.
+    tag: u64,
     /// RETAIN as the publisher set it; for a retained message that a subscription brings, set.
     retain: bool,
     snapshot: bool,
@@ -61,6 +63,7 @@ impl<'a> Routed<'a> {
         Self {
             message,
             expires_at,
+            tag: 0,
             retain: message.retain,
             snapshot: false,
             scratch,
@@ -81,12 +84,23 @@ impl<'a> Routed<'a> {
         Self {
             message,
             expires_at: retained.expires_at,
+            tag: 0,
             retain: true,
             snapshot: true,
             scratch,
             kept,
             encoded: [false; 4],
         }
+    }
+
+    /// Numbers the message as the host's store knows it, above 0: what is kept of it for a session that
+    /// [is stored](super::Slot::is_stored) carries the number, and each [`Record`](crate::store::Record) of it says it.
+    pub fn set_tag(&mut self, tag: u64) {
+        self.tag = tag;
+    }
+
+    pub(super) fn tag(&self) -> u64 {
+        self.tag
     }
 
     pub(super) fn message(&self) -> &Message {

@@ -279,6 +279,18 @@ impl<S: Copy + Eq + Ord + Hash> Router<S> {
         self.groups.turn(key)
     }
 
+    /// The key of the Shared Subscription with this filter (`$share/..`), while somebody subscribes to it.
+    #[must_use]
+    pub fn share_key(&self, filter: &TopicFilter) -> Option<ShareKey> {
+        self.groups.key(filter)
+    }
+
+    /// The filter (`$share/..`) of a Shared Subscription, while somebody subscribes to it: what a store knows it by.
+    #[must_use]
+    pub fn share_filter(&self, key: ShareKey) -> Option<&Text> {
+        self.groups.filter(key)
+    }
+
     /// How many subscriptions there are, those of each member of a Shared Subscription too.
     #[must_use]
     pub fn subscriptions_len(&self) -> usize {

@@ -96,9 +96,10 @@ impl<S: Copy + Ord> Groups<S> {
             return false;
         }
         let group = self.groups.entry(key).or_insert_with(|| {
-            self.keys.insert(filter.as_text().compact(), key);
+            let filter = filter.as_text().compact();
+            self.keys.insert(filter.clone(), key);
             self.next_key = key.0.wrapping_add(1);
-            Group { members: Arc::default(), turn: AtomicUsize::new(0) }
+            Group { filter, members: Arc::default(), turn: AtomicUsize::new(0) }
         });
         let number = self.next_number;
         self.next_number += 1;
@@ -132,6 +133,16 @@ impl<S: Copy + Ord> Groups<S> {
         self.keys.get(filter.as_str()).is_some_and(|key| self.numbers.contains_key(&(*key, session)))
     }
 
+    /// The key of the group of `filter`, if it has members.
+    pub(super) fn key(&self, filter: &TopicFilter) -> Option<ShareKey> {
+        self.keys.get(filter.as_str()).copied()
+    }
+
+    /// The filter of a group.
+    pub(super) fn filter(&self, key: ShareKey) -> Option<&Text> {
+        self.groups.get(&key).map(|group| &group.filter)
+    }
+
     pub(super) fn contains(&self, key: ShareKey) -> bool {
         self.groups.contains_key(&key)
     }
@@ -146,6 +157,7 @@ impl<S: Copy + Ord> Groups<S> {
 }
 
 struct Group<S> {
+    filter: Text,
     // Changed in place, and copied only while a message is on its way to an earlier state of it.
     members: Arc<Vec<Member<S>>>,
     /// Counts turns; atomic because whoever routes has no more than a read lock.

@@ -8,7 +8,7 @@ use crate::codec::{
     Property, PropertyId, ReasonCode, Version,
 };
 use crate::connection::{KeepAlive, OutboundAliases};
-use crate::session::{Answer, Awaiting};
+use crate::session::Answer;
 use crate::time::Instant;
 
 /// Bytes of an acknowledgement with a reason code: whoever takes less cannot be talked to.
@@ -36,6 +36,10 @@ impl Client {
         self.sender.open(u16::MAX, self.options.inflight_max);
         self.sender.inflight.suspend();
         self.gate.open(self.options.store);
+        if !self.options.store {
+            self.forgetting = None;
+            self.unstored.clear();
+        }
         self.send(now, &Packet::Connect(connect.into()));
     }
 
@@ -156,7 +160,9 @@ impl Client {
             let packet = PacketType::PubRel;
             self.send_answer(now, Answer { packet, packet_id, reason: ReasonCode::Success });
         }
-        self.send_requests(now);
+        if self.forgetting.is_none() {
+            self.send_requests(now);
+        }
         self.pump(now);
     }
 
@@ -213,7 +219,7 @@ impl Client {
     /// The server knows nothing of us [MQTT-3.2.2-5]: what it has not taken responsibility for is new again, what
     /// it has answered with PUBREC counts as delivered.
     fn lose_session(&mut self, lost: bool) {
-        self.receiver.clear();
+        self.forget_incoming();
         if self.options.resend == Resend::WithSession {
             self.send_as_new();
         }
@@ -221,21 +227,6 @@ impl Client {
             self.events.push_back(Event::SessionLost);
             self.subscribe_again();
         }
-    }
-
-    fn send_as_new(&mut self) {
-        let mut again = alloc::vec::Vec::new();
-        for (sequence, awaiting, message) in self.sender.inflight.drain_unsent() {
-            match (awaiting, message) {
-                (Awaiting::PubComp(_), _) | (_, None) => self.events.push_back(Event::Published {
-                    packet_id: PacketId::from_sequence(sequence),
-                    reason: ReasonCode::Success,
-                    properties: Properties::EMPTY,
-                }),
-                (_, Some(message)) => again.push(message),
-            }
-        }
-        self.sender.queue.put_back(again.into_iter());
     }
 }
 

@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
+use super::Record;
 use crate::codec::{Auth, ConnAck, Disconnect, Message, PacketId, Properties, ReasonCode, SubscriptionIds};
 use crate::connection::PacketTrace;
 use crate::session::AckToken;
-use crate::store::{Record, StoreSequence};
+use crate::store::StoreSequence;
 use crate::text::Text;
 use crate::topic::TopicFilter;
 
@@ -75,10 +76,19 @@ pub enum Event {
     Auth(Auth),
     /// The server sent DISCONNECT; the connection is over.
     Disconnected(Disconnect),
-    /// To be stored; tell [`Client::handle_stored`](super::Client::handle_stored) when it is. Only with [`Options::store`](super::Options::store).
+    /// To be stored; tell [`Client::handle_stored`](super::Client::handle_stored) when it is. Only with
+    /// [`Options::store`](super::Options::store).
     Record(StoreSequence, Record),
     /// One packet went out or came in, while [`Options::trace`](super::Options::trace) is on.
     Trace(PacketTrace),
+}
+
+impl Event {
+    /// The server took responsibility for the message with this number, on an earlier connection.
+    pub(super) fn delivered(sequence: u64) -> Self {
+        let packet_id = PacketId::from_sequence(sequence);
+        Self::Published { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY }
+    }
 }
 
 /// A message with what belongs to this connection.

@@ -7,6 +7,8 @@ mod link;
 mod options;
 mod publish;
 mod receive;
+mod record;
+mod stored;
 mod subscribe;
 
 use alloc::collections::VecDeque;
@@ -17,6 +19,7 @@ pub use self::error::{PublishError, SubscribeError};
 pub use self::event::{DropReason, Event, Received};
 pub use self::options::{AckOrder, Credentials, Handover, Options, Resend};
 pub use self::publish::{Outgoing, Payload};
+pub use self::record::{MessageState, Record, Restored, RestoredMessage};
 pub use crate::session::AckToken;
 
 use self::link::{Link, Phase};
@@ -27,8 +30,8 @@ use crate::codec::{
     self, Ack, Disconnect, FixedHeader, Packet, PacketId, PacketType, Properties, ReasonCode, Version,
 };
 use crate::connection::{Direction, Outbox, PacketTrace};
-use crate::session::{Answer, Queue, Receiver, Sender};
-use crate::store::{Gate, Record, StoreSequence};
+use crate::session::{Awaiting, Queue, Receiver, Sender};
+use crate::store::{Gate, StoreSequence};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -86,6 +89,11 @@ pub struct Client {
     /// Whether there is a session to resume, as far as we know.
     has_session: bool,
     gate: Gate,
+    /// What was published and is not stored: records, and the sequence numbers of their messages.
+    unstored: VecDeque<(StoreSequence, u64)>,
+    /// The store does not know yet that the identifiers of incoming messages are forgotten; until it does, nothing is
+    /// asked for that could bring more.
+    forgetting: Option<StoreSequence>,
 }
 
 /// From outside.
@@ -93,6 +101,8 @@ impl Client {
     /// A client without a connection.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let mut gate = Gate::default();
+        gate.open(options.store);
         Self {
             link: Link::new(),
             events: VecDeque::new(),
@@ -104,7 +114,9 @@ impl Client {
             tracked: VecDeque::new(),
             assigned_id: None,
             has_session: false,
-            gate: Gate::default(),
+            gate,
+            unstored: VecDeque::new(),
+            forgetting: None,
             options,
         }
     }
@@ -176,21 +188,6 @@ impl Client {
             });
         }
         self.pump(now);
-    }
-}
-
-/// From the store.
-impl Client {
-    /// What [`Event::Record`] named is durable, up to `sequence`: the packets that waited for it leave.
-    pub fn handle_stored(&mut self, now: Instant, sequence: StoreSequence) {
-        self.gate.stored(sequence);
-        // Behind our DISCONNECT nothing may go, and the next connection sends again what is unanswered.
-        if self.link.phase != Phase::Connected {
-            return;
-        }
-        while let Some(answer) = self.gate.next() {
-            self.send_ack(now, answer.packet, answer.packet_id, answer.reason);
-        }
     }
 }
 
@@ -272,11 +269,17 @@ impl Client {
     /// Gives up every message at QoS > 0 that waits or is not acknowledged, and hands them out in their order, with
     /// what `publish` returned. A late acknowledgement is for nobody then.
     pub fn drain(&mut self) -> alloc::vec::Vec<(PacketId, codec::Message)> {
-        let inflight = self.sender.inflight.drain().filter_map(|(_, _, message)| message);
-        let mut messages: alloc::vec::Vec<_> = inflight.filter_map(Queued::into_message).collect();
-        self.sender.queue.extract(|queued| queued.sequence.is_some(), &mut |queued| {
+        let mut messages = alloc::vec::Vec::new();
+        for (sequence, awaiting, queued) in self.sender.inflight.drain() {
+            self.record_finished(sequence, matches!(awaiting, Awaiting::PubComp(_)));
+            messages.extend(queued.and_then(Queued::into_message));
+        }
+        let mut waiting = alloc::vec::Vec::new();
+        self.sender.queue.extract(|queued| queued.sequence.is_some(), &mut |queued| waiting.push(queued));
+        for queued in waiting {
+            self.record_dropped(&queued);
             messages.extend(queued.into_message());
-        });
+        }
         messages
     }
 
@@ -374,19 +377,6 @@ impl Client {
                 ..PacketTrace::new(Direction::Sent, kind)
             };
             self.events.push_back(Event::Trace(trace));
-        }
-    }
-
-    fn record(&mut self, record: Record) {
-        if let Some(sequence) = self.gate.record() {
-            self.events.push_back(Event::Record(sequence, record));
-        }
-    }
-
-    /// PUBREL and PUBCOMP wait for the record of what they answer.
-    fn send_answer(&mut self, now: Instant, answer: Answer) {
-        if let Some(answer) = self.gate.answer(answer) {
-            self.send_ack(now, answer.packet, answer.packet_id, answer.reason);
         }
     }
 

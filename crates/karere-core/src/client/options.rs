@@ -73,8 +73,9 @@ pub struct Options {
     pub connack_millis_max: u64,
     /// Bytes waiting to be written above which QoS > 0 messages stay in the queue.
     pub outbox_bytes_max: usize,
-    /// There is a store: changes of the session come as [`Event::Record`](super::Event::Record), and what answers for them waits
-    /// ([`store`](crate::store)).
+    /// There is a store: changes of the session come as [`Event::Record`](super::Event::Record), and the packets that
+    /// follow from them wait until they are stored ([`Record`](super::Record)). QoS 2 messages are then handed over
+    /// [on PUBLISH](Handover::OnPublish), whatever [`handover`](Self::handover) says: else they had to be stored too.
     pub store: bool,
     /// Show every packet as [`Event::Trace`](super::Event::Trace).
     pub trace: bool,

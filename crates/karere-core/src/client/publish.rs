@@ -1,11 +1,12 @@
 //! Messages from the application to the server.
 
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
 use bytes::Bytes;
 
 use super::link::{Granted, Phase};
-use super::{Client, DropReason, Event, PublishError};
+use super::{Client, DropReason, Event, PublishError, Record};
 use crate::Error;
 use crate::codec::{
     Ack, EncodeError, Message, PacketId, PacketType, Properties, PropertyOwner, PublishHeader, QoS,
@@ -13,7 +14,6 @@ use crate::codec::{
 };
 use crate::connection::{Direction, PacketTrace};
 use crate::session::{Acked, Answer, Next, Waiting, is_expired, remaining_seconds};
-use crate::store::Record;
 use crate::text::{Text, TextError, is_plain_name};
 use crate::time::Instant;
 use crate::topic::TopicName;
@@ -129,15 +129,21 @@ impl Payload<'_> {
 /// A message that waits, or was sent and is not acknowledged.
 #[derive(Debug)]
 pub(super) struct Queued {
-    message: Message,
+    pub(super) message: Message,
     /// Its number, of which its packet identifier is a function; none for an untracked QoS 0.
     pub(super) sequence: Option<u64>,
-    expires_at: Option<Instant>,
+    pub(super) expires_at: Option<Instant>,
 }
 
 impl Queued {
     pub(super) fn into_message(self) -> Option<(PacketId, Message)> {
         Some((self.packet_id()?, self.message))
+    }
+
+    /// Whether it is not among those from this number on that are not stored; at QoS 0 none is.
+    pub(super) fn is_below(&self, unstored: Option<u64>) -> bool {
+        let Some(unstored) = unstored else { return true };
+        self.message.qos == QoS::AtMostOnce || self.sequence.is_none_or(|sequence| sequence < unstored)
     }
 
     fn packet_id(&self) -> Option<PacketId> {
@@ -232,16 +238,26 @@ impl Client {
     }
 
     fn enqueue(&mut self, now: Instant, kept: Queued) -> Result<(), PublishError> {
-        let events = &mut self.events;
-        let pushed = self.sender.queue.push(now, kept, |dropped| {
+        let stores = kept.message.qos > QoS::AtMostOnce && self.gate.is_on();
+        let sequence = kept.sequence.filter(|_| stores);
+        let mut dropped = Vec::new();
+        let pushed = self.sender.queue.push(now, kept, |queued| dropped.push(queued));
+        for queued in dropped {
             let why =
-                if is_expired(now, dropped.expires_at) { DropReason::Expired } else { DropReason::QueueFull };
-            events.push_back(Event::Dropped { packet_id: dropped.packet_id(), why });
-        });
+                if is_expired(now, queued.expires_at) { DropReason::Expired } else { DropReason::QueueFull };
+            self.record_dropped(&queued);
+            self.events.push_back(Event::Dropped { packet_id: queued.packet_id(), why });
+        }
         pushed.map_err(|_| PublishError::Full {
             count: self.sender.queue.len(),
             bytes: self.sender.queue.bytes(),
-        })
+        })?;
+        if let Some(sequence) = sequence
+            && let Some(number) = self.record(Record::Published { sequence })
+        {
+            self.unstored.push_back((number, sequence));
+        }
+        Ok(())
     }
 
     /// Sends what waits, as far as the window, the server's limits and the outbox allow.
@@ -250,7 +266,8 @@ impl Client {
             && self.link.held.is_none()
             && self.link.pending() < self.options.outbox_bytes_max
         {
-            match self.sender.next_to_send() {
+            let unstored = self.unstored.front().map(|(_, sequence)| *sequence);
+            match self.sender.next_to_send_if(|queued| queued.is_below(unstored)) {
                 None => break,
                 Some(Next::Again(packet_id)) => self.resend(now, packet_id),
                 Some(Next::New(queued)) => self.send_queued(now, queued),
@@ -266,7 +283,7 @@ impl Client {
             // This server takes less than the one it was first sent to.
             let sequence = self.sender.inflight.sequence(packet_id).unwrap_or_default();
             self.sender.give_up(packet_id);
-            self.record(Record::Finished { sequence });
+            self.record_finished(sequence, false);
             let why = DropReason::NotAccepted;
             return self.events.push_back(Event::Dropped { packet_id: Some(packet_id), why });
         }
@@ -282,11 +299,13 @@ impl Client {
     fn send_queued(&mut self, now: Instant, queued: Queued) {
         let packet_id = queued.packet_id();
         if is_expired(now, queued.expires_at) {
+            self.record_dropped(&queued);
             self.events.push_back(Event::Dropped { packet_id, why: DropReason::Expired });
             return;
         }
         let outgoing = queued.outgoing(now);
         if self.check(&outgoing).is_err() || self.transmit(now, &outgoing, queued.sequence).is_err() {
+            self.record_dropped(&queued);
             self.events.push_back(Event::Dropped { packet_id, why: DropReason::NotAccepted });
             return;
         }
@@ -297,7 +316,9 @@ impl Client {
 
     /// Whether a message may go without waiting behind another of its kind.
     fn may_go_at_once(&self, message: &Outgoing<'_>) -> bool {
-        let room = message.qos == QoS::AtMostOnce || self.link.pending() < self.options.outbox_bytes_max;
+        // QoS 0 waits for no disk: order is kept within a QoS.
+        let room = message.qos == QoS::AtMostOnce
+            || (self.link.pending() < self.options.outbox_bytes_max && !self.gate.is_on());
         self.link.is_taking() && room && self.sender.may_send(message.qos)
     }
 
@@ -379,7 +400,7 @@ impl Client {
         let sequence = sequence.unwrap_or_default();
         match self.sender.on_ack(packet, packet_id, reason.is_error())? {
             Acked::Finished(_) => {
-                self.record(Record::Finished { sequence });
+                self.record_finished(sequence, packet == PacketType::PubComp);
                 if packet == PacketType::PubComp && reason == ReasonCode::PacketIdentifierNotFound {
                     // The message went over with PUBREC; this is how an exchange ends whose first PUBCOMP was lost.
                     reason = ReasonCode::Success;
@@ -390,7 +411,8 @@ impl Client {
                 }
             }
             Acked::Release(_) => {
-                self.record(Record::Received { sequence });
+                let order = self.sender.inflight.received().saturating_sub(1);
+                self.record(Record::Received { sequence, order });
                 self.send_answer(
                     now,
                     Answer { packet: PacketType::PubRel, packet_id, reason: ReasonCode::Success },

@@ -1,10 +1,9 @@
 //! Messages from the server to the application, and their acknowledgements.
 
-use super::{AckToken, Client, Event, Handover, Received};
+use super::{AckToken, Client, Event, Handover, Received, Record};
 use crate::Error;
 use crate::codec::{Ack, PacketType, Publish, QoS, ReasonCode};
 use crate::session::{Answer, Release, Taken};
-use crate::store::Record;
 use crate::time::Instant;
 
 impl Client {
@@ -13,6 +12,10 @@ impl Client {
     ///
     /// `reason` is `Success`, or on version 5 an error, which at QoS 2 also ends the exchange.
     pub fn acknowledge(&mut self, now: Instant, token: AckToken, reason: ReasonCode) {
+        // An error ends the exchange: what comes with that identifier next is new.
+        if self.gate.is_on() && !reason.is_error() && self.receiver.is_awaited(token) {
+            self.record(Record::Taken { packet_id: token.packet_id() });
+        }
         self.receiver.acknowledge(token, reason);
         self.answer(now);
     }
@@ -30,7 +33,11 @@ impl Client {
             Some(packet_id) => match self.receiver.take_exactly_once(packet_id)? {
                 Taken::First(token) => self.hand_over(now, received, token),
                 Taken::Copy => self.answer(now),
-                Taken::AnswerAgain => self.send_ack(now, PacketType::PubRec, packet_id, ReasonCode::Success),
+                // Through the gate: the first copy's record may still be on its way into the store.
+                Taken::AnswerAgain => {
+                    let (packet, reason) = (PacketType::PubRec, ReasonCode::Success);
+                    self.send_answer(now, Answer { packet, packet_id, reason });
+                }
             },
         }
         Ok(())
@@ -38,18 +45,15 @@ impl Client {
 
     /// The first copy of a QoS 2 message: to the application now, or kept for the PUBREL.
     fn hand_over(&mut self, now: Instant, mut received: Received, token: AckToken) {
-        match self.options.handover {
-            Handover::OnPublish => {
-                received.ack = Some(token);
-                self.events.push_back(Event::Message(received));
-            }
-            Handover::OnRelease => {
-                // Copied: it may wait for long, and a slice would pin the read buffer.
-                received.message = received.message.compact();
-                self.receiver.keep(token, received);
-                self.answer(now);
-            }
+        if self.options.handover == Handover::OnPublish || self.gate.is_on() {
+            received.ack = Some(token);
+            self.events.push_back(Event::Message(received));
+            return;
         }
+        // Copied: it may wait for long, and a slice would pin the read buffer.
+        received.message = received.message.compact();
+        self.receiver.keep(token, received);
+        self.answer(now);
     }
 
     /// PUBREL: the identifier is free again, and with late handover the message goes to the application.
@@ -83,8 +87,12 @@ impl Client {
         }
         while let Some(answer) = self.receiver.next_answer() {
             match answer.packet {
-                PacketType::PubComp => self.send_answer(now, answer),
-                _ => self.send_ack(now, answer.packet, answer.packet_id, answer.reason),
+                _ if !self.gate.is_on() => {
+                    self.send_ack(now, answer.packet, answer.packet_id, answer.reason);
+                }
+                // It waits for no record, but does not overtake what came before it and does.
+                PacketType::PubAck => self.send_behind(now, answer),
+                _ => self.send_answer(now, answer),
             }
         }
     }

@@ -126,8 +126,8 @@ impl Client {
         if filters == 0 {
             return Err(SubscribeError::Empty);
         }
-        let connected = self.link.is_taking();
-        if !connected && !self.options.resubscribe {
+        let connected = self.link.is_taking() && self.forgetting.is_none();
+        if !self.link.is_taking() && !self.options.resubscribe {
             return Err(SubscribeError::NotConnected);
         }
         let before = self.sequence;

@@ -106,6 +106,18 @@ impl Bench {
         self.events().into_iter().filter_map(ack).collect()
     }
 
+    /// All that is to be stored is; what that was, a line each.
+    fn store(&mut self) -> Vec<String> {
+        let mut records = Vec::new();
+        for event in self.events() {
+            if let Event::Record(number, record) = event {
+                self.client.handle_stored(self.now, number);
+                records.push(show_event(&Event::Record(number, record)));
+            }
+        }
+        records
+    }
+
     fn acknowledge(&mut self, token: AckToken) {
         self.client.acknowledge(self.now, token, ReasonCode::Success);
     }

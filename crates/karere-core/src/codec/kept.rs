@@ -8,6 +8,7 @@ use bytes::Bytes;
 ///
 /// `Bytes` made of a vector allocates again when it is first shared. One that is made of an owner has its count
 /// beside the owner: where that is an array, everything is one allocation.
+#[inline]
 pub(crate) fn concatenate(parts: [&[u8]; 3]) -> Bytes {
     match parts.iter().map(|part| part.len()).sum::<usize>() {
         0 => Bytes::new(),

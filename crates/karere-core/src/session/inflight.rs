@@ -64,6 +64,27 @@ impl<T> Inflight<T> {
         self.entries.push_back(Entry { sequence, awaiting, sent: true, message: Some(message) });
     }
 
+    /// What a store gives back after a restart, to be sent again. `sequence` must be above all before it.
+    pub fn restore(&mut self, sequence: u64, qos: QoS, message: T) {
+        self.push(sequence, qos, message);
+        if let Some(entry) = self.entries.back_mut() {
+            entry.sent = false;
+        }
+    }
+
+    /// The same for a message for which the PUBREC with this number had come: only PUBREL is to be sent.
+    pub fn restore_received(&mut self, sequence: u64, received: u64) {
+        let awaiting = Awaiting::PubComp(received);
+        self.received = self.received.max(received.saturating_add(1));
+        self.entries.push_back(Entry { sequence, awaiting, sent: false, message: None });
+    }
+
+    /// How many PUBRECs have come: the number of the next.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
     /// PUBACK came: hands back the message.
     ///
     /// # Errors

@@ -40,9 +40,23 @@ impl<T: Waiting> Queue<T> {
     ///
     /// # Errors
     /// `item` itself when the queue is full of QoS > 0.
-    pub fn push(&mut self, now: Instant, item: T, mut dropped: impl FnMut(T)) -> Result<(), T> {
+    pub fn push(&mut self, now: Instant, item: T, dropped: impl FnMut(T)) -> Result<(), T> {
+        self.push_sparing(now, item, |_| false, dropped)
+    }
+
+    /// The same, and what `spared` says does not go for having expired.
+    ///
+    /// # Errors
+    /// `item` itself when the queue is full of QoS > 0.
+    pub fn push_sparing(
+        &mut self,
+        now: Instant,
+        item: T,
+        spared: impl Fn(&T) -> bool,
+        mut dropped: impl FnMut(T),
+    ) -> Result<(), T> {
         if !self.fits(&item) {
-            self.expire(now, &mut dropped);
+            self.extract(|item| is_expired(now, item.expires_at()) && !spared(item), &mut dropped);
         }
         while !self.fits(&item) {
             match self.pop_oldest_qos0() {
@@ -63,6 +77,13 @@ impl<T: Waiting> Queue<T> {
             self.qos0 += usize::from(item.qos() == QoS::AtMostOnce);
             self.items.push_front(item);
         }
+    }
+
+    /// Puts `item` at the end, beyond the limits: it was taken before a restart.
+    pub fn restore(&mut self, item: T) {
+        self.bytes += item.size_bytes();
+        self.qos0 += usize::from(item.qos() == QoS::AtMostOnce);
+        self.items.push_back(item);
     }
 
     /// Takes the first, expired or not.

@@ -91,6 +91,28 @@ pub struct Answer {
     pub reason: ReasonCode,
 }
 
+impl AckToken {
+    /// The identifier of what is acknowledged.
+    #[must_use]
+    pub const fn packet_id(&self) -> PacketId {
+        self.packet_id
+    }
+
+    /// At which QoS it came; what is acknowledged with PUBCOMP came at QoS 2 too.
+    #[must_use]
+    pub fn qos(&self) -> QoS {
+        if self.point == PacketType::PubAck { QoS::AtLeastOnce } else { QoS::ExactlyOnce }
+    }
+}
+
+impl<M> ExactlyOnce<M> {
+    fn new(seed: u64, as_asked: bool) -> Box<Self> {
+        let mut releases = Arrivals::default();
+        releases.set_as_asked(as_asked);
+        Box::new(Self { unreleased: Unreleased::new(seed), releases })
+    }
+}
+
 impl<M> Receiver<M> {
     /// Nothing received.
     #[must_use]
@@ -137,6 +159,15 @@ impl<M> Receiver<M> {
         }
     }
 
+    /// What a store gives back after a restart: handed over, answered with PUBREC and not released.
+    pub fn restore(&mut self, packet_id: PacketId) {
+        let (seed, as_asked) = (self.seed, self.as_asked);
+        let exactly_once = self.exactly_once.get_or_insert_with(|| ExactlyOnce::new(seed, as_asked));
+        let kept =
+            Kept { message: None, done: Some(ReasonCode::Success), first: u64::MAX, arrival: u64::MAX };
+        exactly_once.unreleased.restore(packet_id, kept);
+    }
+
     /// A QoS 1 PUBLISH came: hand it over.
     ///
     /// # Errors
@@ -158,11 +189,7 @@ impl<M> Receiver<M> {
         }
         let fresh = Kept { message: None, done: None, first: u64::MAX, arrival: u64::MAX };
         let (seed, as_asked) = (self.seed, self.as_asked);
-        let exactly_once = self.exactly_once.get_or_insert_with(|| {
-            let mut releases = Arrivals::default();
-            releases.set_as_asked(as_asked);
-            Box::new(ExactlyOnce { unreleased: Unreleased::new(seed), releases })
-        });
+        let exactly_once = self.exactly_once.get_or_insert_with(|| ExactlyOnce::new(seed, as_asked));
         let receipt = exactly_once.unreleased.receive(packet_id, || fresh);
         match receipt {
             Receipt::Pending => return Ok(Taken::Copy),
@@ -213,6 +240,25 @@ impl<M> Receiver<M> {
                 Release::Done
             }
         })
+    }
+
+    /// Whether this is the token of a QoS 2 message that was handed over on PUBLISH and whose consumer is not done.
+    #[must_use]
+    pub fn is_awaited(&self, token: AckToken) -> bool {
+        token.point == PacketType::PubRec
+            && self
+                .unreleased_ids()
+                .and_then(|ids| ids.get(token.packet_id))
+                .is_some_and(|kept| kept.first == token.arrival && kept.done.is_none())
+    }
+
+    /// A message is forgotten as if it had never come, and not answered: a copy of it is new. For a connection that closes.
+    pub fn forget(&mut self, token: AckToken) {
+        if self.is_awaited(token)
+            && let Some(exactly_once) = &mut self.exactly_once
+        {
+            exactly_once.unreleased.release(token.packet_id);
+        }
     }
 
     /// The consumer is done with a message, in any order. `reason` as an error ends a QoS 2 exchange; one that
@@ -269,6 +315,11 @@ impl<M> Receiver<M> {
     #[must_use]
     pub fn unreleased(&self) -> usize {
         self.unreleased_ids().map_or(0, Unreleased::len)
+    }
+
+    /// Those identifiers.
+    pub fn packet_ids(&self) -> impl Iterator<Item = PacketId> {
+        self.unreleased_ids().into_iter().flat_map(Unreleased::ids)
     }
 
     fn unreleased_ids(&self) -> Option<&Unreleased<Kept<M>>> {

@@ -86,6 +86,11 @@ impl<T: Waiting> Sender<T> {
     /// What may be sent next: first what has to be sent again, then what waits. A new message that was sent at
     /// QoS > 0 is to be given to [`sent`](Self::sent); one that is sent again counts already.
     pub fn next_to_send(&mut self) -> Option<Next<T>> {
+        self.next_to_send_if(|_| true)
+    }
+
+    /// The same, of what waits only if `may_go` says so of the first; all others wait behind it.
+    pub fn next_to_send_if(&mut self, may_go: impl FnOnce(&T) -> bool) -> Option<Next<T>> {
         if let Some((packet_id, _)) = self.inflight.next_resend() {
             if !self.quota.is_open() {
                 return None;
@@ -98,6 +103,9 @@ impl<T: Waiting> Sender<T> {
         if front.qos() > QoS::AtMostOnce
             && !(self.window_is_open() && front.sequence().is_none_or(|number| self.is_free(number)))
         {
+            return None;
+        }
+        if !may_go(front) {
             return None;
         }
         self.queue.pop().map(Next::New)

@@ -69,6 +69,12 @@ impl<T> Unreleased<T> {
         }
     }
 
+    /// What a store gives back after a restart: answered on an earlier connection.
+    pub fn restore(&mut self, packet_id: PacketId, kept: T) {
+        let connection = self.connection.wrapping_sub(1);
+        self.ids.insert(packet_id, Entry { answered: true, connection, kept });
+    }
+
     /// PUBREC has been sent.
     pub fn answer(&mut self, packet_id: PacketId) {
         if let Some(entry) = self.ids.get_mut(&packet_id) {
@@ -77,6 +83,12 @@ impl<T> Unreleased<T> {
     }
 
     /// What is kept for an identifier.
+    #[must_use]
+    pub fn get(&self, packet_id: PacketId) -> Option<&T> {
+        self.ids.get(&packet_id).map(|entry| &entry.kept)
+    }
+
+    /// The same, to be changed.
     pub fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut T> {
         self.ids.get_mut(&packet_id).map(|entry| &mut entry.kept)
     }

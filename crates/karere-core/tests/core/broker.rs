@@ -26,6 +26,11 @@ pub(crate) struct Broker {
     unanswered: VecDeque<(u32, AckToken)>,
     /// Records that are not durable yet.
     pub(crate) unstored: VecDeque<(u32, StoreSequence, Record)>,
+    /// Messages of sessions that are not durable yet, by their sequence numbers, and those that are held back.
+    kept: VecDeque<(u32, u64)>,
+    held: VecDeque<(u32, u64)>,
+    /// Numbers the messages.
+    tag: u64,
     /// Slots whose client has said goodbye.
     pub(crate) goodbyes: Vec<u32>,
 }
@@ -42,6 +47,9 @@ impl Broker {
             answers_late: false,
             unanswered: VecDeque::new(),
             unstored: VecDeque::new(),
+            kept: VecDeque::new(),
+            held: VecDeque::new(),
+            tag: 0,
             goodbyes: Vec::new(),
         }
     }
@@ -86,7 +94,12 @@ impl Broker {
                 Event::Redistribute(shared) => self.redistribute(now, shared),
                 Event::Disconnected(_) => self.goodbyes.push(key),
                 Event::Expired => self.end(now, key),
-                Event::Record(sequence, record) => self.unstored.push_back((key, sequence, record)),
+                Event::Record(sequence, record) => {
+                    if let Record::Numbered { sequence, .. } = record {
+                        self.kept.push_back((key, sequence));
+                    }
+                    self.unstored.push_back((key, sequence, record));
+                }
                 Event::Auth(_) | Event::Trace(_) => {}
             }
         }
@@ -100,10 +113,20 @@ impl Broker {
         true
     }
 
-    /// Makes the next record durable; false when there is none.
+    /// Makes the next record or message durable; false when there is none.
     pub(crate) fn store_one(&mut self, now: Instant) -> bool {
-        let Some((key, sequence, _)) = self.unstored.pop_front() else { return false };
-        self.slots[key as usize].handle_stored(now, sequence);
+        let key = if let Some((key, sequence, _)) = self.unstored.pop_front() {
+            self.slots[key as usize].handle_stored(now, sequence);
+            key
+        } else if let Some((key, number)) = self.held.pop_front() {
+            self.slots[key as usize].handle_held_stored(now, [number]);
+            key
+        } else if let Some((key, sequence)) = self.kept.pop_front() {
+            self.slots[key as usize].handle_kept_stored(now, [sequence]);
+            key
+        } else {
+            return false;
+        };
         self.work(now, key);
         true
     }
@@ -148,7 +171,15 @@ impl Broker {
         grant: &Grant,
         presence: Presence,
     ) -> Delivered {
-        self.slots[key as usize].deliver(now, routed, grant, presence)
+        self.tag += 1;
+        routed.set_tag(self.tag);
+        let delivered = self.slots[key as usize].deliver(now, routed, grant, presence);
+        match delivered {
+            Delivered::Kept { sequence, .. } => self.kept.push_back((key, sequence)),
+            Delivered::Held { number, .. } => self.held.push_back((key, number)),
+            _ => {}
+        }
+        delivered
     }
 
     fn deliver_shared(&mut self, now: Instant, shared: &SharedTarget<u32>, routed: &mut Routed<'_>) {
@@ -196,7 +227,8 @@ impl Broker {
         }
         let retained = retained.iter().map(|(message, qos)| (message, *qos));
         let slot = &mut self.slots[key as usize];
-        slot.handle_subscribed(now, epoch, subscribe, &reasons, retained, &mut self.scratch);
+        let kept = slot.handle_subscribed(now, epoch, subscribe, &reasons, retained, &mut self.scratch);
+        self.kept.extend(kept.iter().map(|kept| (key, kept.sequence)));
     }
 
     fn unsubscribe(&mut self, key: u32, unsubscribe: &Unsubscribe) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use karere_core::broker::{self, Grant, Handshake, Presence, Routed, Scratch, Slot};
+use karere_core::broker::{self, Delivered, Grant, Handshake, Presence, Routed, Scratch, Slot};
 use karere_core::client::{Client, Credentials, Outgoing};
 use karere_core::codec::{
     ConnAck, Connect, Message, Packet, Properties, QoS, ReasonCode, Subscription, Version,
@@ -66,7 +66,7 @@ pub(crate) fn attach(slot: &mut Slot, options: &Arc<broker::Options>, version: V
     slot.attach(NOW, handshake.accept(NOW, None, &Properties::EMPTY, 1).expect("CONNECT has come"));
 }
 
-pub(crate) fn deliver(slot: &mut Slot, payload: &'static [u8], qos: QoS) {
+pub(crate) fn deliver(slot: &mut Slot, payload: &'static [u8], qos: QoS) -> Delivered {
     let message = Message {
         topic: TopicName::new("t").expect("a name"),
         payload: payload.into(),
@@ -77,7 +77,7 @@ pub(crate) fn deliver(slot: &mut Slot, payload: &'static [u8], qos: QoS) {
     };
     let mut scratch = Scratch::default();
     let mut routed = Routed::new(&message, NOW, &mut scratch);
-    slot.deliver(NOW, &mut routed, &Grant { qos, ..Grant::default() }, Presence::Any);
+    slot.deliver(NOW, &mut routed, &Grant { qos, ..Grant::default() }, Presence::Any)
 }
 
 fn slot(version: Version) -> Slot {

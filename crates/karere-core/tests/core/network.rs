@@ -35,7 +35,7 @@ pub(crate) struct End {
     /// Messages are acknowledged only when everything else is quiet, the last one first.
     pub(crate) acks_late: bool,
     unacknowledged: Vec<AckToken>,
-    unstored: Vec<(StoreSequence, Record)>,
+    unstored: Vec<(StoreSequence, client::Record)>,
     pub(crate) got: Vec<Got>,
     pub(crate) published: Vec<(u16, ReasonCode)>,
     pub(crate) sessions_lost: usize,
@@ -247,7 +247,7 @@ impl Network {
         let bytes = take(client.poll_transmit());
         client.handle_written(self.now, bytes.len());
         for packet in watch.sent(&bytes) {
-            waits_for_nothing(&packet, unstored.iter().map(|(_, record)| record));
+            client_waits_for_nothing(&packet, unstored.iter().map(|(_, record)| record));
         }
         wire.up.bytes.extend_from_slice(&bytes);
     }
@@ -430,11 +430,29 @@ pub(crate) fn take(outbox: &mut Outbox) -> BytesMut {
     bytes
 }
 
+/// What leaves a client only when what it stands on is durable.
+fn client_waits_for_nothing<'a>(packet: &Packet, mut unstored: impl Iterator<Item = &'a client::Record>) {
+    use client::Record as R;
+    let id = |sequence: &u64| PacketId::from_sequence(*sequence);
+    let waits = match packet {
+        Packet::Publish(publish) => unstored.any(
+            |record| matches!(record, R::Published { sequence } if Some(id(sequence)) == publish.packet_id),
+        ),
+        Packet::PubRel(ack) => unstored
+            .any(|record| matches!(record, R::Received { sequence, .. } if id(sequence) == ack.packet_id)),
+        Packet::PubRec(ack) => unstored.any(|record| *record == R::Taken { packet_id: ack.packet_id }),
+        Packet::PubComp(ack) => unstored.any(|record| *record == R::Released { packet_id: ack.packet_id }),
+        Packet::Subscribe(_) => unstored.any(|record| *record == R::Forgotten),
+        _ => false,
+    };
+    assert!(!waits, "{packet:?} before what it stands on is stored");
+}
+
 /// PUBREL and PUBCOMP leave only when what they answer is durable.
 fn waits_for_nothing<'a>(packet: &Packet, mut unstored: impl Iterator<Item = &'a Record>) {
     match packet {
         Packet::PubRel(ack) => {
-            let waits = |record: &Record| matches!(record, Record::Received { sequence } if PacketId::from_sequence(*sequence) == ack.packet_id);
+            let waits = |record: &Record| matches!(record, Record::Received { sequence, .. } if PacketId::from_sequence(*sequence) == ack.packet_id);
             assert!(!unstored.any(waits), "PUBREL {} before its PUBREC is stored", ack.packet_id);
         }
         Packet::PubComp(ack) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use karere_core::Text;
-use karere_core::broker::{self, AckToken, Handshake, Slot};
+use karere_core::broker::{self, AckToken, Delivered, Handshake, Slot};
 use karere_core::client::{self, Client, Credentials, Handover, Outgoing};
 use karere_core::codec::{Packet, QoS, ReasonCode, Version};
 use karere_core::store::StoreSequence;
@@ -137,6 +137,12 @@ impl Tried {
         self.client.handle_input(NOW, &mut connack).expect("nothing wrong with it");
         let last = self.client.publish(NOW, Outgoing::new("t", b"last").qos(QoS::AtLeastOnce)).unwrap();
         let mut done = false;
+        while let Some(event) = self.client.poll_event() {
+            self.records.extend(match event {
+                client::Event::Record(sequence, _) => Some(sequence),
+                _ => None,
+            });
+        }
         for _ in 0..1000 {
             if let Some(sequence) = self.records.last() {
                 self.client.handle_stored(NOW, *sequence);
@@ -190,6 +196,8 @@ struct Bothered {
     version: Version,
     tokens: Vec<AckToken>,
     records: Vec<StoreSequence>,
+    /// Messages of a session that is stored.
+    kept: Vec<u64>,
 }
 
 impl Bothered {
@@ -197,7 +205,8 @@ impl Bothered {
         let options = Arc::new(options);
         let slot = Slot::new(Text::new("c").unwrap(), options.clone(), 1);
         let (tokens, records) = (Vec::new(), Vec::new());
-        let mut bothered = Self { slot, options, watch: Watch::default(), version, tokens, records };
+        let (watch, kept) = (Watch::default(), Vec::new());
+        let mut bothered = Self { slot, options, watch, version, tokens, records, kept };
         bothered.connect();
         bothered
     }
@@ -254,7 +263,7 @@ impl Bothered {
                 self.hear(&bytes);
                 self.connect();
             }
-            Step::Send(bits) => deliver(&mut self.slot, b"x", crate::broker::qos(bits)),
+            Step::Send(bits) => self.deliver(b"x", crate::broker::qos(bits)),
             Step::Acknowledge(at) => {
                 if let Some(token) = self.tokens.get(at).copied() {
                     self.slot.handle_routed(NOW, token, ReasonCode::Success);
@@ -264,17 +273,25 @@ impl Bothered {
                 if let Some(sequence) = self.records.get(at) {
                     self.slot.handle_stored(NOW, *sequence);
                 }
+                self.slot.handle_kept_stored(NOW, self.kept.get(at).copied());
             }
             Step::Reconnect => self.connect(),
         }
         self.after();
     }
 
+    fn deliver(&mut self, payload: &'static [u8], qos: QoS) {
+        if let Delivered::Kept { sequence, .. } = deliver(&mut self.slot, payload, qos) {
+            self.kept.push(sequence);
+        }
+    }
+
     fn recovers(&mut self) {
         self.slot.handle_closed(NOW);
         self.watch.open(self.version);
         attach(&mut self.slot, &self.options, self.version);
-        deliver(&mut self.slot, b"last", QoS::ExactlyOnce);
+        self.deliver(b"last", QoS::ExactlyOnce);
+        self.slot.handle_kept_stored(NOW, self.kept.drain(..));
         for _ in 0..1000 {
             if let Some(sequence) = self.records.pop() {
                 self.slot.handle_stored(NOW, sequence);

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 
 use super::Slot;
+use super::output::Outbound;
 use crate::Error;
 use crate::broker::Event;
 use crate::codec::{
@@ -42,6 +43,12 @@ impl Slot {
         let untold = reason.is_error() && self.version().is_some_and(|version| !version.is_v5());
         self.receiver.acknowledge(token, if untold { ReasonCode::Success } else { reason });
         self.answer();
+    }
+
+    /// The host can neither store a message that came at QoS > 0 nor say so to this client, and closes its connection: it
+    /// is forgotten without an answer, so that it is new when it comes again.
+    pub fn handle_unrouted(&mut self, _now: Instant, token: AckToken) {
+        self.receiver.forget(token);
     }
 
     fn next_frame(&self, input: &BytesMut) -> Result<Option<FixedHeader>, Error> {
@@ -136,23 +143,35 @@ impl Slot {
     fn on_ack(&mut self, now: Instant, packet: PacketType, ack: &Ack) -> Result<(), Error> {
         let sequence = if self.gate.is_on() { self.sender.inflight.sequence(ack.packet_id) } else { None };
         let sequence = sequence.unwrap_or_default();
-        match self.sender.on_ack(packet, ack.packet_id, ack.reason.is_error())? {
-            Acked::Finished(_) => {
-                self.record(Record::Finished { sequence });
+        let acked = self.sender.on_ack(packet, ack.packet_id, ack.reason.is_error());
+        // By reference: a message is large to move.
+        match &acked {
+            Err(_) => return acked.map(drop),
+            Ok(Acked::Finished(outbound)) => {
+                self.counters.refused += u64::from(ack.reason.is_error() && outbound.is_some());
+                if self.is_stored() {
+                    let received = outbound.is_none();
+                    let tag = outbound.as_ref().map_or(0, |outbound| outbound.tag);
+                    self.record(Record::Finished { sequence, tag, received });
+                }
                 if self.sender.has_more() {
                     self.pump(now);
                 }
             }
-            Acked::Unknown => {}
-            Acked::Release(_) => {
-                self.record(Record::Received { sequence });
+            Ok(Acked::Unknown) => {}
+            Ok(Acked::Release(outbound)) => {
+                // The first time only; its answer waits for the record each time.
+                if let Some(Outbound { tag, .. }) = outbound {
+                    let order = self.sender.inflight.received().saturating_sub(1);
+                    self.record(Record::Received { sequence, tag: *tag, order });
+                }
                 self.send_answer(Answer {
                     packet: PacketType::PubRel,
                     packet_id: ack.packet_id,
                     reason: ReasonCode::Success,
                 });
             }
-            Acked::ReleaseUnknown => {
+            Ok(Acked::ReleaseUnknown) => {
                 self.send_ack(PacketType::PubRel, ack.packet_id, ReasonCode::PacketIdentifierNotFound);
             }
         }

@@ -6,6 +6,7 @@ use super::Slot;
 use super::output::Outbound;
 use crate::Error;
 use crate::broker::connection::auth_for;
+use crate::broker::stored::Kept;
 use crate::broker::{Accepted, Ending, Event, SharedDelivery};
 use crate::codec::{Auth, ConnAck, Disconnect, Packet, PacketType, QoS, ReasonCode, Version};
 use crate::connection::{Direction, Outbox, PacketTrace};
@@ -24,7 +25,13 @@ impl Slot {
         let enforced = connection.version.is_v5().then_some(self.options.receive_maximum);
         self.receiver.open(enforced);
         self.sender.open(connection.receive_maximum, self.options.inflight_max);
-        self.gate.open(self.options.store && session_expiry > 0);
+        if Kept::is_for(&self.options, session_expiry) {
+            self.kept.get_or_insert_default();
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.moving = 0;
+        }
+        self.gate.open(self.kept.is_some());
         self.connection = Some(connection);
         self.will = will.map(Into::into);
         self.will_due = None;
@@ -87,6 +94,7 @@ impl Slot {
         self.release_held(now);
         self.leave_will(now);
         let shared = self.take_shared();
+        self.leave_moving();
         if !shared.is_empty() {
             self.events.push_back(Event::Redistribute(shared));
         }
@@ -145,6 +153,7 @@ impl Slot {
             match event {
                 Event::Will(message) => ending.will = Some(message),
                 Event::Redistribute(shared) => ending.shared.extend(shared),
+                Event::Record(_, record) => ending.records.push(record),
                 _ => {}
             }
         }
@@ -152,8 +161,12 @@ impl Slot {
             ending.will = Some(will.message);
         }
         ending.shared.append(&mut self.take_shared());
+        if self.is_stored() {
+            self.end_stored(&mut ending);
+        } else {
+            while self.sender.queue.pop().is_some() {}
+        }
         self.sender.inflight.drain().for_each(drop);
-        while self.sender.queue.pop().is_some() {}
         self.receiver.clear();
         ending
     }
@@ -188,20 +201,20 @@ impl Slot {
     }
 
     /// Takes out what may go to another member of its group: what was not sent, and what was sent at QoS 1 and
-    /// not acknowledged. What was sent at QoS 2 stays with this session [MQTT-4.8.2-4].
+    /// not acknowledged. What was sent at QoS 2 stays with this session [MQTT-4.8.2-4]; what is stored at QoS 2 and not
+    /// yet durable is to move when it is.
     fn take_shared(&mut self) -> Vec<SharedDelivery> {
         let mut shared = Vec::new();
-        let mut take = |outbound: Outbound| {
-            let Outbound { message, qos, expires_at, shared: key, .. } = outbound;
-            shared.extend(key.map(|key| SharedDelivery { key, message, expires_at, qos }));
-        };
+        let Self { sender, kept, .. } = self;
+        let mut take = |outbound: Outbound| shared.extend(outbound.into_shared(kept.is_some()));
         let unsent = |awaiting: Awaiting, outbound: Option<&Outbound>| {
             awaiting == Awaiting::PubAck && outbound.is_some_and(|outbound| outbound.shared.is_some())
         };
-        self.sender.inflight.extract(unsent, &mut take);
-        self.sender
-            .queue
-            .extract(|outbound| outbound.shared.is_some() && outbound.qos() > QoS::AtMostOnce, &mut take);
+        sender.inflight.extract(unsent, &mut take);
+        let waiting = |outbound: &Outbound| {
+            outbound.shared.is_some() && outbound.qos() > QoS::AtMostOnce && outbound.may_go(kept.as_deref())
+        };
+        sender.queue.extract(waiting, &mut take);
         shared
     }
 

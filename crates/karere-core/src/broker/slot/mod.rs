@@ -1,8 +1,10 @@
 //! One client's place in the broker.
 
+mod held;
 mod input;
 mod lifetime;
 mod output;
+mod stored;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -13,6 +15,7 @@ use hashbrown::HashSet;
 
 use self::output::Outbound;
 use super::connection::Connection;
+use super::stored::Kept;
 use super::{Event, Options, SlotCounters};
 use crate::codec::{Version, Will};
 use crate::connection::Outbox;
@@ -63,6 +66,8 @@ pub struct Slot {
     counters: SlotCounters,
     ended: bool,
     gate: Gate,
+    /// In memory of its own: only where the session is stored.
+    kept: Option<Box<Kept>>,
 }
 
 impl Slot {
@@ -87,6 +92,7 @@ impl Slot {
             counters: SlotCounters::default(),
             ended: false,
             gate: Gate::default(),
+            kept: None,
             options,
         }
     }

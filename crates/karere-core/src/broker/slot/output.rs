@@ -1,16 +1,18 @@
 //! Messages to the client.
 
+use alloc::collections::VecDeque;
+
 use super::Slot;
 use crate::broker::routed::{Patch, header};
+use crate::broker::stored::Kept;
 use crate::broker::{
-    Delivered, DropReason, Event, Grant, Options, Presence, Retained, Routed, Scratch, ShareKey,
+    Delivered, DropReason, Event, Grant, Presence, Routed, ShareKey, SharedDelivery, SlotCounters,
+    StoredEntry, StoredMessage,
 };
-use crate::codec::{
-    EncodeError, Message, PacketId, PacketType, PublishHeader, QoS, ReasonCode, Subscribe, SubscriptionIds,
-};
+use crate::codec::{EncodeError, Message, PacketId, PacketType, PublishHeader, QoS, SubscriptionIds};
 use crate::connection::{Direction, PacketTrace};
-use crate::session::{Next, Queue, Waiting, is_expired, remaining_seconds};
-use crate::store::Record;
+use crate::session::{Next, Waiting, is_expired, remaining_seconds};
+use crate::store::{Gate, Record};
 use crate::time::Instant;
 
 /// A message that waits for the client, or was sent and is not acknowledged.
@@ -22,12 +24,24 @@ pub(super) struct Outbound {
     pub(super) subscription_ids: SubscriptionIds,
     pub(super) expires_at: Option<Instant>,
     pub(super) shared: Option<ShareKey>,
-    /// Its number, QoS > 0; its packet identifier is a function of it.
-    pub(super) sequence: Option<u64>,
+    /// QoS > 0: its sequence number, of which its packet identifier is a function.
+    pub(super) number: Number,
+    /// The host's number of the message, 0 for none.
+    pub(super) tag: u64,
+}
+
+/// A number or none, as small as a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number(u64);
+
+impl From<Option<u64>> for Number {
+    fn from(number: Option<u64>) -> Self {
+        Self(number.unwrap_or(u64::MAX))
+    }
 }
 
 impl Outbound {
-    fn new(routed: &mut Routed<'_>, grant: &Grant, qos: QoS, sequence: Option<u64>) -> Self {
+    pub(super) fn new(routed: &mut Routed<'_>, grant: &Grant, qos: QoS, sequence: Option<u64>) -> Self {
         Self {
             message: routed.keep(),
             qos,
@@ -35,8 +49,32 @@ impl Outbound {
             subscription_ids: grant.subscription_ids.clone(),
             expires_at: routed.expires_at(),
             shared: grant.shared,
-            sequence,
+            number: sequence.into(),
+            tag: routed.tag(),
         }
+    }
+
+    /// One that a store gives back.
+    pub(super) fn restored(stored: StoredMessage, sequence: Option<u64>) -> Self {
+        let StoredMessage { message, tag, qos, retain, subscription_ids, expires_at, shared } = stored;
+        Self { message, qos, retain, subscription_ids, expires_at, shared, number: sequence.into(), tag }
+    }
+
+    /// Whether it may move, or be dropped: at QoS 2 not before it is durable, as the store may not even know of it.
+    pub(super) fn may_go(&self, kept: Option<&Kept>) -> bool {
+        self.qos < QoS::ExactlyOnce || Kept::may_send(kept, self.sequence())
+    }
+
+    /// What a store has of it.
+    pub(super) fn stored(&self) -> Option<StoredEntry> {
+        self.sequence().map(|sequence| StoredEntry { sequence, tag: self.tag, received: false })
+    }
+
+    /// For another member of its Shared Subscription; `stored`: its session is.
+    pub(super) fn into_shared(self, stored: bool) -> Option<SharedDelivery> {
+        let stored = if stored { self.stored() } else { None };
+        let Self { message, qos, expires_at, shared, .. } = self;
+        shared.map(|key| SharedDelivery { key, message, expires_at, qos, stored })
     }
 }
 
@@ -53,14 +91,18 @@ impl Waiting for Outbound {
         self.expires_at
     }
 
+    #[inline]
     fn sequence(&self) -> Option<u64> {
-        self.sequence
+        (self.number.0 != u64::MAX).then_some(self.number.0)
     }
 }
 
 impl Slot {
     /// A message for this client: into the outbox while it is attached and takes it, else into the queue, as
     /// far as policy allows.
+    ///
+    /// At QoS 2 a session that [is stored](Self::is_stored) keeps it in the queue, and all at QoS > 0 behind it, until
+    /// [`handle_kept_stored`](Self::handle_kept_stored).
     pub fn deliver(
         &mut self,
         now: Instant,
@@ -79,7 +121,7 @@ impl Slot {
             return Delivered::Absent;
         }
         // Also while the connection closes: what is held back must not be overtaken.
-        if self.subscribing > 0 {
+        if self.subscribing > 0 || self.held.is_some() {
             return self.hold(now, routed, grant, qos);
         }
         if !self.is_open() {
@@ -90,38 +132,6 @@ impl Slot {
         } else {
             self.deliver_numbered(now, routed, grant, qos)
         }
-    }
-
-    /// The host's answer to [`Event::Subscribe`]: SUBACK with a reason for each filter, then the retained messages,
-    /// then what was delivered since the subscription came into force.
-    ///
-    /// Each retained message goes out at its own QoS or the granted one, whichever is lower. `epoch` is the
-    /// [`epoch`](Self::epoch) of the event: a connection that came since gets no SUBACK that it did not ask for.
-    pub fn handle_subscribed<'a>(
-        &mut self,
-        now: Instant,
-        epoch: u32,
-        subscribe: &Subscribe,
-        reasons: &[ReasonCode],
-        retained: impl IntoIterator<Item = (&'a Retained, QoS)>,
-        scratch: &mut Scratch,
-    ) {
-        self.on_subscribed(epoch, subscribe, reasons);
-        let subscription_ids = SubscriptionIds::from(subscribe.subscription_id);
-        for (message, qos) in retained {
-            let grant = Grant { qos, subscription_ids: subscription_ids.clone(), ..Grant::default() };
-            let mut routed = Routed::snapshot(message, scratch);
-            let qos = self.delivered_qos(&message.message, qos);
-            // Not `deliver`: another SUBSCRIBE may be on its way, and these come before what it holds back.
-            if !self.is_open() {
-                self.deliver_absent(now, &mut routed, &grant, qos);
-            } else if qos == QoS::AtMostOnce {
-                self.deliver_now(now, &mut routed, &grant);
-            } else {
-                self.deliver_numbered(now, &mut routed, &grant, qos);
-            }
-        }
-        self.release_held(now);
     }
 
     /// The driver has written `bytes` bytes of what it took out of the outbox. True when publishers that wait for
@@ -148,12 +158,12 @@ impl Slot {
         }
     }
 
-    fn delivered_qos(&self, message: &Message, granted: QoS) -> QoS {
+    pub(super) fn delivered_qos(&self, message: &Message, granted: QoS) -> QoS {
         if self.options.upgrade_qos { granted } else { message.qos.min(granted) }
     }
 
     /// QoS 0: no copy is kept, and none waits but in the outbox.
-    fn deliver_now(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant) -> Delivered {
+    pub(super) fn deliver_now(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant) -> Delivered {
         let (high, max) = (self.options.outbox_high_bytes, self.options.outbox_bytes_max);
         let Some(connection) = &mut self.connection else { return Delivered::Absent };
         if !self.sender.may_send(QoS::AtMostOnce) {
@@ -175,7 +185,7 @@ impl Slot {
         }
     }
 
-    fn deliver_numbered(
+    pub(super) fn deliver_numbered(
         &mut self,
         now: Instant,
         routed: &mut Routed<'_>,
@@ -185,19 +195,21 @@ impl Slot {
         let sequence = self.sequence;
         let room = self.outbox_bytes() < self.options.outbox_high_bytes;
         let outbound = Outbound::new(routed, grant, qos, Some(sequence));
-        if !(room && self.sender.may_send(qos) && self.sender.is_free(sequence)) {
+        let waits = qos == QoS::ExactlyOnce && self.is_stored();
+        if waits || !(room && self.sender.may_send(qos) && self.sender.is_free(sequence)) {
             return self.enqueue(now, outbound);
         }
         if self.write_routed(now, routed, grant, qos, Some(PacketId::from_sequence(sequence))).is_err() {
             return self.counters.drop(DropReason::TooLarge);
         }
         self.sequence += 1;
+        let retain = outbound.retain;
         self.sender.sent(sequence, qos, outbound);
-        Delivered::Taken
+        if self.is_stored() { Delivered::Kept { sequence, qos, retain } } else { Delivered::Taken }
     }
 
     /// Nobody is attached: into the queue, if there is to be one.
-    fn deliver_absent(
+    pub(super) fn deliver_absent(
         &mut self,
         now: Instant,
         routed: &mut Routed<'_>,
@@ -214,57 +226,32 @@ impl Slot {
         self.enqueue(now, Outbound::new(routed, grant, qos, sequence))
     }
 
-    /// A SUBSCRIBE is being worked on: its retained messages come first.
-    fn hold(&mut self, now: Instant, routed: &mut Routed<'_>, grant: &Grant, qos: QoS) -> Delivered {
-        let counters = &mut self.counters;
-        let outbound = Outbound::new(routed, grant, qos, None);
-        let Options { queue_count_max, queue_bytes_max, .. } = *self.options;
-        let held = self.held.get_or_insert_with(|| Queue::new(queue_count_max, queue_bytes_max).into());
-        let pushed = held.push(now, outbound, |_| {
-            counters.drop(DropReason::QueueFull);
-        });
-        if pushed.is_err() { self.counters.drop(DropReason::QueueFull) } else { Delivered::Taken }
-    }
-
-    pub(super) fn release_held(&mut self, now: Instant) {
-        if self.connection.is_none() {
-            self.subscribing = 0;
-        }
-        if self.subscribing > 0 {
-            return;
-        }
-        let mut held = self.held.take();
-        while let Some(mut outbound) = held.as_mut().and_then(|held| held.pop()) {
-            if outbound.qos == QoS::AtMostOnce && !self.is_open() && !self.options.queue_qos0 {
-                self.counters.drop(DropReason::Offline);
-            } else {
-                outbound.sequence = (outbound.qos > QoS::AtMostOnce).then_some(self.sequence);
-                self.enqueue(now, outbound);
-            }
-        }
-        self.pump(now);
-    }
-
-    fn enqueue(&mut self, now: Instant, outbound: Outbound) -> Delivered {
-        let numbered = outbound.sequence.is_some();
-        let counters = &mut self.counters;
-        let pushed = self.sender.queue.push(now, outbound, |dropped| {
+    pub(super) fn enqueue(&mut self, now: Instant, outbound: Outbound) -> Delivered {
+        let (sequence, qos, retain) = (outbound.sequence(), outbound.qos, outbound.retain);
+        let Self { sender, counters, gate, events, kept, .. } = self;
+        let spared = |outbound: &Outbound| !outbound.may_go(kept.as_deref());
+        let pushed = sender.queue.push_sparing(now, outbound, spared, |dropped| {
             let expired = is_expired(now, dropped.expires_at);
-            counters.drop(if expired { DropReason::Expired } else { DropReason::QueueFull });
+            let reason = if expired { DropReason::Expired } else { DropReason::QueueFull };
+            note_dropped(counters, gate, events, &dropped, reason);
         });
-        match pushed {
-            Ok(()) => {
-                self.sequence += u64::from(numbered);
-                Delivered::Taken
-            }
-            Err(_) => self.counters.drop(DropReason::QueueFull),
+        if pushed.is_err() {
+            return self.counters.drop(DropReason::QueueFull);
         }
+        let Some(sequence) = sequence else { return Delivered::Taken };
+        self.sequence += 1;
+        let Some(kept) = &mut self.kept else { return Delivered::Taken };
+        if qos == QoS::ExactlyOnce {
+            kept.pending.push(sequence);
+        }
+        Delivered::Kept { sequence, qos, retain }
     }
 
     /// Sends what waits, as far as the window and the outbox allow.
     pub(super) fn pump(&mut self, now: Instant) {
         while self.is_open() && self.outbox_bytes() < self.options.outbox_high_bytes {
-            match self.sender.next_to_send() {
+            let Self { sender, kept, .. } = self;
+            match sender.next_to_send_if(|next| Kept::may_send(kept.as_deref(), next.sequence())) {
                 None => break,
                 Some(Next::Again(packet_id)) => self.resend(now, packet_id),
                 Some(Next::New(outbound)) => self.send_queued(now, outbound),
@@ -279,10 +266,11 @@ impl Slot {
         // What is larger than this client takes counts as sent [MQTT-3.1.2-25].
         let version = connection.version;
         if !header.encoded_len(version).is_ok_and(|len| len <= connection.maximum_packet_size) {
-            let sequence = self.sender.inflight.sequence(packet_id).unwrap_or_default();
+            let (sequence, tag) = (outbound.sequence().unwrap_or_default(), outbound.tag);
             self.sender.give_up(packet_id);
-            self.record(Record::Finished { sequence });
-            self.counters.drop(DropReason::TooLarge);
+            let reason = DropReason::TooLarge;
+            self.counters.drop(reason);
+            self.record(Record::Dropped { sequence, tag, reason });
             return;
         }
         if connection.outbox.write(|out| header.encode(version, out)).is_ok() {
@@ -296,18 +284,20 @@ impl Slot {
 
     fn send_queued(&mut self, now: Instant, outbound: Outbound) {
         if is_expired(now, outbound.expires_at) {
-            self.counters.drop(DropReason::Expired);
-            return;
+            return self.lose(&outbound, DropReason::Expired);
         }
-        let packet_id = outbound.sequence.map(PacketId::from_sequence);
+        let packet_id = outbound.sequence().map(PacketId::from_sequence);
         let header = outbound.header(now, false, packet_id);
         if self.write_own(header, &outbound.message).is_err() {
-            self.counters.drop(DropReason::TooLarge);
-            return;
+            return self.lose(&outbound, DropReason::TooLarge);
         }
-        if let Some(sequence) = outbound.sequence {
+        if let Some(sequence) = outbound.sequence() {
             self.sender.sent(sequence, outbound.qos, outbound);
         }
+    }
+
+    fn lose(&mut self, outbound: &Outbound, reason: DropReason) {
+        note_dropped(&mut self.counters, &mut self.gate, &mut self.events, outbound, reason);
     }
 
     /// Writes the shared encoding, or this receiver's own where it has an alias or subscription identifiers.
@@ -399,6 +389,21 @@ impl Outbound {
             subscription_ids: self.subscription_ids.as_slice(),
             ..header(&self.message, expiry, false)
         }
+    }
+}
+
+/// A message that had been taken is dropped by policy.
+fn note_dropped(
+    counters: &mut SlotCounters,
+    gate: &mut Gate,
+    events: &mut VecDeque<Event>,
+    dropped: &Outbound,
+    reason: DropReason,
+) {
+    counters.drop(reason);
+    let Some(sequence) = dropped.sequence() else { return };
+    if let Some(number) = gate.record() {
+        events.push_back(Event::Record(number, Record::Dropped { sequence, tag: dropped.tag, reason }));
     }
 }
 

@@ -1,10 +1,14 @@
 //! One slot alone, packet by packet.
 
+mod crash;
 mod deliver;
 mod handshake;
 mod input;
+mod kept;
 mod lifetime;
+mod moving;
 mod pressure;
+mod restored;
 mod resume;
 mod shared;
 mod stored;
@@ -122,6 +126,12 @@ impl Bench {
     /// Delivers `t=payload` at this QoS.
     fn give(&mut self, payload: &str, qos: QoS) -> Delivered {
         self.deliver(&message("t", payload, qos))
+    }
+
+    /// The same, and it is durable.
+    fn give_stored(&mut self, payload: &str, qos: QoS) {
+        let Delivered::Kept { sequence, .. } = self.give(payload, qos) else { panic!("not kept") };
+        self.slot.handle_kept_stored(self.now, [sequence]);
     }
 
     fn after_seconds(&mut self, seconds: u32) -> &mut Self {

@@ -5,7 +5,7 @@ use crate::broker::{NewSubscription, Router, RouterLimits, ShareKey, Target};
 use crate::codec::{Ack, SubscribeOptions};
 
 /// The key of some Shared Subscription.
-fn key() -> ShareKey {
+pub(super) fn key() -> ShareKey {
     let mut router = Router::<u32>::new(1, RouterLimits::default());
     let filter = TopicFilter::new("$share/g/t").unwrap();
     let options = SubscribeOptions::default();
