@@ -87,11 +87,36 @@ impl Batch {
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
     }
 
+    /// The value of `key` is to be what `write` appends to the bytes it is given, at most 4 GiB. What is there already is
+    /// not `write`'s.
+    pub fn put_with(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.push(PUT);
+        key.encode(&mut self.bytes);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        write(&mut self.bytes);
+        let len = u32::try_from(self.bytes.len().saturating_sub(at + 4)).unwrap_or(u32::MAX);
+        if let Some(place) = self.bytes.get_mut(at..at + 4) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+
     /// `key` is to have no value.
     pub fn remove(&mut self, key: Key) {
         self.bytes.push(REMOVE);
         key.encode(&mut self.bytes);
         self.bytes.extend_from_slice(&0u32.to_le_bytes());
+    }
+
+    /// The changes of `other` follow.
+    pub fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
+    /// Nothing changes any more. The memory stays, `capacity_max` bytes of it at most.
+    pub fn clear(&mut self, capacity_max: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(capacity_max);
     }
 
     /// Whether nothing changes.
@@ -154,12 +179,28 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(a, &[b"va", b"lue"]);
         batch.remove(b);
-        batch.put(b, &[]);
+        batch.put_with(b, |value| assert!(!value.is_empty(), "behind what was there"));
         let offsets: Vec<_> = read(&batch).into_iter().map(Option::unwrap).collect();
         assert!(matches!(offsets[0], Operation::Put { key, len: 5, offset } if key == a
             && &batch.as_bytes()[offset as usize..offset as usize + 5] == b"value"));
         assert_eq!(offsets[1], Operation::Remove { key: b });
         assert!(matches!(offsets[2], Operation::Put { key, len: 0, .. } if key == b));
+    }
+
+    #[test]
+    fn a_value_that_is_written_in_place_is_one_that_was_put() {
+        let (mut put, mut written) = (Batch::new(), Batch::new());
+        for batch in [&mut put, &mut written] {
+            batch.remove(Key::new(1, 1, 1));
+        }
+        put.put(Key::new(1, 2, 3), &[b"val", b"ue"]);
+        written.put_with(Key::new(1, 2, 3), |value| value.extend_from_slice(b"value"));
+        assert_eq!(put.as_bytes(), written.as_bytes());
+        let mut both = put.clone();
+        both.append(&written);
+        assert_eq!(read(&both).len(), 4);
+        both.clear(16);
+        assert!(both.is_empty());
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod simulated;
 
 use std::io;
 
+use crate::error::OpenError;
+
 pub use directory::Directory;
 pub use simulated::{Change, Simulated, SimulatedFile, Tail};
 
@@ -60,6 +62,17 @@ pub trait Disk: Send + 'static {
     /// # Errors
     /// What the system says.
     fn release(&mut self) -> io::Result<()>;
+
+    /// Nothing is written or read any more: somebody else may have the folder.
+    fn let_go(&mut self) {}
+
+    /// Takes the folder again, after [`let_go`](Self::let_go).
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] and [`OpenError::Io`].
+    fn take_again(&mut self) -> Result<(), OpenError> {
+        Ok(())
+    }
 }
 
 /// A segment.
@@ -76,6 +89,15 @@ pub trait SegmentFile: Send + 'static {
     /// What the system says; what was appended since the last sync is in doubt for ever, since a second sync
     /// may succeed without having written it.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// The same segment once more, to be synced by another thread while this one appends. An error of a sync is seen by
+    /// one of the two only.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn duplicate(&self) -> io::Result<Self>
+    where
+        Self: Sized;
 
     /// Reads from `offset` as much as there is, at most `out`. Returns how many bytes.
     ///

@@ -32,6 +32,9 @@ pub enum OpenError {
         /// The segment.
         segment: u32,
     },
+    /// Somebody else has used it since it was let go.
+    #[error("the store has been used by somebody else since: open it anew")]
+    Changed,
     /// The disk does not do what it is asked.
     #[error("{what}: {source}")]
     Io {

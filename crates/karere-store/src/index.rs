@@ -73,6 +73,11 @@ impl Index {
         self.live.values().sum()
     }
 
+    /// Whether anything in `segment` is still needed.
+    pub(crate) fn is_needed(&self, segment: u32) -> bool {
+        self.live.get(&segment).is_some_and(|live| *live > 0)
+    }
+
     /// Where the values of all keys lie that `wanted` takes, in no order.
     pub(crate) fn find(&self, wanted: impl Fn(Key) -> bool) -> impl Iterator<Item = (Key, Location)> {
         self.values.iter().filter(move |(key, _)| wanted(**key)).map(|(key, location)| (*key, *location))

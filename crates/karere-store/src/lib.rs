@@ -6,6 +6,7 @@
 //!
 //! - [`Log`] is the engine: no thread, no clock, every byte through the trait [`Disk`], so that the simulator can tear,
 //!   lose or fail any write and any sync.
+//! - [`Journal`] is the engine for one process's own use: written by whoever calls, synced by a thread beside.
 //! - [`Store`] is the engine in a thread of its own, with one sync for all that arrived while the last one ran.
 //!
 //! The format is drawn byte by byte in `docs/internals/store.md`.
@@ -15,6 +16,7 @@ mod disk;
 mod error;
 mod frame;
 mod index;
+mod journal;
 mod log;
 mod recover;
 mod store;
@@ -22,6 +24,7 @@ mod store;
 pub use batch::{Batch, Key};
 pub use disk::{Change, Directory, Disk, SegmentFile, Simulated, SimulatedFile, Tail};
 pub use error::{Damage, Error, OpenError};
-pub use log::{Durability, Log, Options};
+pub use journal::{Journal, Mark, NotWritten, Written};
+pub use log::{Durability, Log, Options, Syncing};
 pub use recover::Report;
-pub use store::{Outcome, Refused, Store, Ticket};
+pub use store::{Group, Outcome, Refused, Store, Ticket};

@@ -1,6 +1,7 @@
 //! The engine: segments, the index, and what is not yet durable.
 
 mod compact;
+mod concurrent;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::frame::{BODY_LEN_MAX, FRAME_HEAD_LEN, Frame, FrameHead, SEGMENT_HEAD_
 use crate::index::{Index, Location};
 use crate::recover::{self, Report};
 use compact::Compaction;
+pub use concurrent::Syncing;
 pub(crate) use read::Reader;
 
 /// What a [`Log`] is told once.
@@ -40,6 +42,8 @@ pub enum Durability {
     Fsync,
     /// The end of the process, in any way: it is with the operating system.
     Os,
+    /// Nothing but the end of who closes the store: it is written when there is enough of it, or soon.
+    None,
 }
 
 impl Default for Options {
@@ -79,6 +83,9 @@ pub struct Log<D: Disk> {
     compaction: Option<Compaction<D::File>>,
     /// Its values are copied: to be removed once the copies are durable.
     retiring: bool,
+    /// Segments that were begun in vain and that nothing follows. Their files go before any segment is removed: what is found
+    /// below a segment that is missing would be taken for the rest of a chain.
+    given_up: Vec<u32>,
     damages: Vec<Damage>,
 }
 
@@ -141,6 +148,7 @@ impl<D: Disk> Log<D> {
             full,
             compaction: None,
             retiring: false,
+            given_up: Vec::new(),
             damages: Vec::new(),
         };
         Ok((log, found.report))
@@ -222,10 +230,13 @@ impl<D: Disk> Log<D> {
         }
         self.number += 1;
         let head = self.head_of_next();
-        let mut active = Active::create(&mut self.disk, head)?;
-        let buffer = reframed(&self.buffer, active.synced);
-        active.file.append(&buffer)?;
-        active.file.sync()?;
+        let (active, buffer) = match Active::begin(&mut self.disk, head, &self.buffer) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.given_up.push(head.number);
+                return Err(error.into());
+            }
+        };
         let failed = self.take_over(active);
         self.move_locations(failed, &buffer);
         self.active.base += buffer.len() as u64;
@@ -313,6 +324,9 @@ impl<D: Disk> Log<D> {
         self.number += 1;
         let head = self.head_of_next();
         let active = Active::create(&mut self.disk, head);
+        if active.is_err() {
+            self.given_up.push(head.number);
+        }
         let active = self.noted(active)?;
         self.take_over(active);
         Ok(())
@@ -352,6 +366,19 @@ impl<D: Disk> Log<D> {
 }
 
 impl<F: crate::SegmentFile> Active<F> {
+    /// A segment that begins with the frames of `buffer`, all durable; and those frames as they stand there.
+    fn begin<D: Disk<File = F>>(
+        disk: &mut D,
+        head: SegmentHead,
+        buffer: &[u8],
+    ) -> std::io::Result<(Self, Vec<u8>)> {
+        let mut active = Self::create(disk, head)?;
+        let buffer = reframed(buffer, active.synced);
+        active.file.append(&buffer)?;
+        active.file.sync()?;
+        Ok((active, buffer))
+    }
+
     /// A segment with its head, durable and named.
     fn create<D: Disk<File = F>>(disk: &mut D, head: SegmentHead) -> std::io::Result<Self> {
         let mut file = disk.create(head.number)?;

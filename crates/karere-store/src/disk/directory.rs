@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -17,7 +16,7 @@ use crate::error::OpenError;
 pub struct Directory {
     path: PathBuf,
     /// Locked; and it names us.
-    _lock: File,
+    lock: File,
 }
 
 const LOCK: &str = "lock";
@@ -32,27 +31,27 @@ impl Directory {
     /// # Errors
     /// [`OpenError::Locked`] when somebody else has it, [`OpenError::Io`] when it cannot be made or written.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let failed = |what: &str| {
-            let what = format!("{} cannot be {what}", path.display());
-            move |source| OpenError::Io { what, source }
-        };
-        fs::create_dir_all(path).map_err(failed("made"))?;
-        let mut lock = private()
+        fs::create_dir_all(path).map_err(failed(path, "made"))?;
+        let lock = private()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path.join(LOCK))
-            .map_err(failed("written to"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
+            .map_err(failed(path, "written to"))?;
+        let mut directory = Self { path: path.to_owned(), lock };
+        directory.lock()?;
+        Ok(directory)
+    }
+
+    fn lock(&mut self) -> Result<(), OpenError> {
+        match self.lock.try_lock() {
+            Ok(()) => name_us(&mut self.lock).map_err(failed(&self.path, "written to")),
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { path: path.to_owned(), holder: holder(&mut lock) });
+                Err(OpenError::Locked { path: self.path.clone(), holder: holder(&mut self.lock) })
             }
-            Err(TryLockError::Error(source)) => return Err(failed("locked")(source)),
+            Err(TryLockError::Error(source)) => Err(failed(&self.path, "locked")(source)),
         }
-        name_us(&mut lock).map_err(failed("written to"))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     fn segment(&self, number: u32) -> PathBuf {
@@ -82,7 +81,8 @@ impl Disk for Directory {
     }
 
     fn sync_names(&mut self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        // Windows has no such thing: there a name is durable with its file.
+        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
     }
 
     fn quarantine(&mut self, number: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -106,6 +106,15 @@ impl Disk for Directory {
             _ => Ok(()),
         }
     }
+
+    fn let_go(&mut self) {
+        // It goes with the file at the latest.
+        _ = self.lock.unlock();
+    }
+
+    fn take_again(&mut self) -> Result<(), OpenError> {
+        self.lock()
+    }
 }
 
 impl SegmentFile for File {
@@ -117,10 +126,14 @@ impl SegmentFile for File {
         self.sync_data()
     }
 
+    fn duplicate(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         while let Some(rest) = out.get_mut(read..).filter(|rest| !rest.is_empty()) {
-            match std::os::unix::fs::FileExt::read_at(self, rest, offset + read as u64) {
+            match read_once(self, rest, offset + read as u64) {
                 Ok(0) => break,
                 Ok(bytes) => read += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -135,16 +148,30 @@ impl SegmentFile for File {
     }
 }
 
+fn failed(path: &Path, what: &str) -> impl FnOnce(io::Error) -> OpenError + use<> {
+    let what = format!("{} cannot be {what}", path.display());
+    move |source| OpenError::Io { what, source }
+}
+
 /// Files that their owner alone may read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.mode(0o600);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+fn read_once(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_at(file, out, offset);
+    #[cfg(windows)]
+    return std::os::windows::fs::FileExt::seek_read(file, out, offset);
 }
 
 fn name_us(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
-    lock.write_all_at(process::id().to_string().as_bytes(), 0)
+    lock.rewind()?;
+    lock.write_all(process::id().to_string().as_bytes())
 }
 
 fn holder(lock: &mut File) -> String {

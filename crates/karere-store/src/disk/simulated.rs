@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::{Disk, SegmentFile};
 
@@ -42,13 +42,14 @@ pub enum Tail {
 #[derive(Debug, Clone, Default)]
 pub struct Simulated {
     state: Arc<Mutex<State>>,
+    released: Arc<Condvar>,
 }
 
 /// A segment of a [`Simulated`] disk.
 #[derive(Debug)]
 pub struct SimulatedFile {
     number: u32,
-    state: Arc<Mutex<State>>,
+    disk: Simulated,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +60,9 @@ struct State {
     /// Writes and syncs before one fails, and whether all fail from then on.
     fails_in: Option<u64>,
     stays_broken: bool,
+    /// Syncs wait, and how many do now.
+    held: bool,
+    waiting: usize,
     /// Bytes that fit, the reserve among them.
     space: Option<usize>,
     reserved: usize,
@@ -106,7 +110,8 @@ impl Simulated {
             [Change::Create(*number), Change::Append(*number, bytes.clone()), Change::Sync(*number)]
         });
         let history = left.chain([Change::SyncNames]).collect();
-        Self { state: Arc::new(Mutex::new(State { files, history, ..State::default() })) }
+        let state = State { files, history, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), ..Self::default() }
     }
 
     /// All that was done so far.
@@ -141,6 +146,18 @@ impl Simulated {
             .and_then(|file| file.get_mut(offset))
             .into_iter()
             .for_each(|byte| *byte ^= mask);
+    }
+
+    /// From now on syncs of segments wait until they are let go again.
+    pub fn hold_syncs(&self, hold: bool) {
+        self.state.lock().held = hold;
+        self.released.notify_all();
+    }
+
+    /// How many syncs wait to be let go.
+    #[must_use]
+    pub fn held_syncs(&self) -> usize {
+        self.state.lock().waiting
     }
 
     /// The bytes of a segment.
@@ -225,12 +242,12 @@ impl Disk for Simulated {
         state.step()?;
         state.files.insert(number, Vec::new());
         state.history.push(Change::Create(number));
-        Ok(SimulatedFile { number, state: Arc::clone(&self.state) })
+        Ok(SimulatedFile { number, disk: self.clone() })
     }
 
     fn open(&self, number: u32) -> io::Result<SimulatedFile> {
         match self.state.lock().files.contains_key(&number) {
-            true => Ok(SimulatedFile { number, state: Arc::clone(&self.state) }),
+            true => Ok(SimulatedFile { number, disk: self.clone() }),
             false => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -273,7 +290,7 @@ impl Disk for Simulated {
 
 impl SegmentFile for SimulatedFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
         state.step()?;
         let fits = state.room(bytes.len());
         let written = bytes.get(..fits).unwrap_or(bytes).to_vec();
@@ -283,14 +300,23 @@ impl SegmentFile for SimulatedFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
+        state.waiting += 1;
+        while state.held {
+            self.disk.released.wait(&mut state);
+        }
+        state.waiting -= 1;
         state.step()?;
         state.history.push(Change::Sync(self.number));
         Ok(())
     }
 
+    fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self { number: self.number, disk: self.disk.clone() })
+    }
+
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-        let state = self.state.lock();
+        let state = self.disk.state.lock();
         let bytes = state.files.get(&self.number).ok_or(io::ErrorKind::NotFound)?;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let rest = bytes.get(from..).unwrap_or_default();
@@ -300,7 +326,7 @@ impl SegmentFile for SimulatedFile {
     }
 
     fn size(&self) -> io::Result<u64> {
-        let state = self.state.lock();
+        let state = self.disk.state.lock();
         Ok(state.files.get(&self.number).ok_or(io::ErrorKind::NotFound)?.len() as u64)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The oldest first, always: a removal may be dropped only where nothing older is left that it removes.
 
+use std::io;
+
 use super::{Log, Reader, Segment};
 use crate::batch::{Batch, Operation, operations};
 use crate::disk::Disk;
@@ -25,7 +27,9 @@ impl<D: Disk> Log<D> {
     /// Whether [`compact`](Self::compact) has something to do that is worth it.
     #[must_use]
     pub fn wants_compaction(&self) -> bool {
-        let useful = 2 * self.index.live_bytes() + self.options.slack_bytes;
+        let live = self.index.live_bytes();
+        // On a full disk what is garbage is what is missing.
+        let useful = if self.full { live + live / 4 } else { 2 * live + self.options.slack_bytes };
         let due = self.compaction.is_some() || self.bytes() > useful || self.sealed.len() > SEGMENTS_MAX;
         due && !self.retiring && !self.failing && !self.sealed.is_empty()
     }
@@ -38,6 +42,12 @@ impl<D: Disk> Log<D> {
     pub fn compact(&mut self, bytes: u64) -> Result<(), Error> {
         self.check()?;
         if self.retiring {
+            return Ok(());
+        }
+        let is_needed = |segment: &Segment| self.index.is_needed(segment.number);
+        if self.sealed.front().is_some_and(|oldest| !is_needed(oldest)) {
+            self.compaction = None;
+            self.retiring = true;
             return Ok(());
         }
         let Some(mut compaction) = self.take_compaction()? else { return Ok(()) };
@@ -101,12 +111,42 @@ impl<D: Disk> Log<D> {
     }
 
     /// Removes the oldest segment: all that is needed of it has been copied, and the copies are durable.
+    ///
+    /// After an error it is still the oldest, and removed by the next sync: were a younger one removed before it, that
+    /// would be missing in the chain of what is found.
     pub(super) fn retire(&mut self) -> Result<(), Error> {
-        self.retiring = false;
-        let Some(segment) = self.sealed.pop_front() else { return Ok(()) };
-        self.index.forget_segment(segment.number);
+        let Some(segment) = self.sealed.front().copied() else {
+            self.retiring = false;
+            return Ok(());
+        };
+        let removed = self.remove_given_up().and_then(|()| self.remove_file(segment.number));
         // Were it there again after a crash while a younger one is gone, what that one removed would be back.
-        let removed = self.disk.remove(segment.number).and_then(|()| self.disk.sync_names());
-        self.noted(removed)
+        let removed = removed.and_then(|()| self.disk.sync_names());
+        self.noted(removed)?;
+        self.retiring = false;
+        self.sealed.pop_front();
+        self.index.forget_segment(segment.number);
+        Ok(())
+    }
+
+    fn remove_given_up(&mut self) -> io::Result<()> {
+        if self.given_up.is_empty() {
+            return Ok(());
+        }
+        for index in 0..self.given_up.len() {
+            self.remove_file(self.given_up[index])?;
+        }
+        self.disk.sync_names()?;
+        self.given_up.clear();
+        Ok(())
+    }
+
+    /// Removes a file. That it is not there is no error: its name was removed before, when nobody knew whether that was
+    /// durable.
+    fn remove_file(&mut self, number: u32) -> io::Result<()> {
+        match self.disk.remove(number) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
