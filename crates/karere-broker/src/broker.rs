@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use foldhash::fast::FixedState;
-use karere_core::broker::{Event, Options, Slot};
+use karere_core::broker::{Options, Slot};
 use karere_core::{Instant, Text};
 use tokio::sync::watch;
 
@@ -14,12 +14,13 @@ use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::commit::Commit;
 use crate::connection::{Connections, Link, Signals};
-use crate::counters::{self, Count, Counters};
+use crate::counters::{Count, Counters, add};
 use crate::handle::Shutdown;
 use crate::hooks::Hooks;
 use crate::hub::Hub;
 use crate::late::Leftover;
-use crate::slot::{Cell, Effects, Registry, Seat, State, Ticket};
+use crate::slot::{Cell, Effects, Ended, Registry, Seat, State, Ticket};
+use crate::store::{Durable, Session, Waiter};
 use crate::sync::Arc;
 use crate::timer::{Timer, Whose};
 use crate::work::{Source, Work};
@@ -43,7 +44,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, settings: Settings, hooks: Hooks) -> Self {
+    /// `durable`: there is a store; the timeline goes on from `before`.
+    pub(crate) fn new(
+        options: Options,
+        settings: Settings,
+        hooks: Hooks,
+        durable: Option<Arc<Durable>>,
+        before: Instant,
+    ) -> Self {
         let seed = settings.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             options: Arc::new(options),
@@ -53,9 +61,9 @@ impl Shared {
             hooks,
             connections: Connections::default(),
             timer: Timer::default(),
-            clock: Clock::new(),
+            clock: Clock::continued(before),
             count: Count::default(),
-            commit: Commit,
+            commit: Commit::new(durable),
             closing: watch::Sender::new(false),
             seed,
             drawn: AtomicU64::new(0),
@@ -64,7 +72,17 @@ impl Shared {
 
     /// A new slot for `client_id`, which keeps it: no slice of a larger buffer.
     pub(crate) fn seat(&self, client_id: &Text) -> Seat {
-        Seat::new(Slot::new(client_id.clone(), self.options.clone(), self.draw()))
+        let slot = Slot::new(client_id.clone(), self.options.clone(), self.draw());
+        Seat::new(slot, self.commit.durable())
+    }
+
+    /// Has the slot told what of it is stored, once it is.
+    pub(crate) fn tell_later(&self, cell: &Arc<Cell>, state: &mut State) {
+        if let Some(durable) = self.commit.durable()
+            && let Some(untold) = state.place.take_untold()
+        {
+            durable.wait(self.clock.now(), Waiter::Stored { cell: cell.clone(), untold });
+        }
     }
 
     /// A Client Identifier that no session has [MQTT-3.1.3-7].
@@ -108,9 +126,13 @@ impl Shared {
             link.signal(Signals::CLOSE);
         }
         if absent && effects.ending.is_some() {
-            counters::add(&self.count.clients_expired, 1);
+            add(&self.count.clients_expired, 1);
         }
-        self.arm(cell, &mut cell.lock());
+        {
+            let mut state = cell.lock();
+            self.arm(cell, &mut state);
+            self.tell_later(cell, &mut state);
+        }
         self.apply(cell, effects);
         bench::with(|bench| crate::write::write_through(self, &mut bench.pool, cell));
     }
@@ -128,6 +150,7 @@ impl Shared {
         let waiters = {
             let mut state = cell.lock();
             self.arm(cell, &mut state);
+            self.tell_later(cell, &mut state);
             // Nobody reads any more: nobody is to wait for it.
             if state.line().is_none() { state.place.take_waiters() } else { Vec::new() }
         };
@@ -138,31 +161,30 @@ impl Shared {
 
     /// Does what a slot wants done once its lock is gone: its Will, its end.
     pub(crate) fn apply(self: &Arc<Self>, cell: &Arc<Cell>, effects: Effects) {
-        let Effects { events, ending, ticket } = effects;
-        if events.is_empty() && ending.is_none() {
+        let Effects { events: _, moves, mut wills, ending, ticket } = effects;
+        if moves.is_empty() && wills.is_empty() && ending.is_none() {
             return;
         }
-        let (mut others, mut own, mut wills) = (Work::default(), Work::default(), 0);
-        let mut publish = |will| {
-            own.publish(will);
-            wills += 1;
-        };
-        if let Some(ending) = ending {
+        let (mut others, mut own) = (Work::default(), Work::default());
+        let ended = ending.map(|Ended { mut ending, mut session }| {
             // First the subscriptions: its own Will is not for a session that is over.
             self.forget(cell, &ending.filters);
-            others.give_away(ending.shared);
-            ending.will.into_iter().for_each(&mut publish);
-        }
-        events.into_iter().for_each(|event| match event {
-            Event::Will(will) => publish(will),
-            Event::Redistribute(shared) => others.give_away(shared),
-            // Nothing else happens to a slot without input.
-            _ => {}
+            let key = session.as_mut().filter(|_| ending.will.is_some()).and_then(Session::send_will);
+            wills.extend(ending.will.take().map(|will| (will, key)));
+            (ending, session)
         });
         // What others have published waits for nothing that this client has left to be done, its Will does.
         let source = Source { broker: self, cell: Some(cell), link: None, tells: false };
-        bench::with(|bench| others.finish(&source, &mut bench.pool));
-        if wills > 0 {
+        bench::with(|bench| others.give_away(moves, &source, &mut bench.pool));
+        if let Some(durable) = self.commit.durable()
+            && let Some((ending, Some(mut session))) = ended
+        {
+            // Behind what has moved to others, so that it is always with somebody.
+            durable.append(|ledger, batch| session.end(ledger, batch, &ending));
+            add(&durable.count.session_ended, (ending.entries.len() + ending.held.len()) as u64);
+        }
+        if !wills.is_empty() {
+            wills.into_iter().for_each(|(will, key)| own.publish_will(will, key));
             let ticket = ticket.unwrap_or_else(|| self.registry.late().ticket(&cell.label.client_id));
             Leftover { asked: None, work: own, tells: false }.finish(self, cell, ticket);
         }
@@ -179,7 +201,7 @@ impl Shared {
             subscriptions: subscriptions as u64,
             retained: retained as u64,
             retained_bytes: retained_bytes as u64,
-            uptime_seconds: self.clock.now().as_millis() / 1000,
+            uptime_seconds: self.clock.up_millis() / 1000,
             ..self.count.snapshot()
         }
     }
@@ -205,6 +227,11 @@ impl Shared {
             Err(_) => self.connections.close(Signals::CUT),
         };
         self.connections.gone().await;
+        if let Some(durable) = self.commit.durable().cloned() {
+            let now = self.clock.now();
+            // It waits for the disk.
+            let _ = tokio::task::spawn_blocking(move || durable.close(now)).await;
+        }
         Shutdown { closed, cut }
     }
 

@@ -1,14 +1,18 @@
 //! How a broker is set up and started.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io;
 use std::time::Duration;
 
+use karere_core::Instant;
 use karere_core::broker::{Options, RouterLimits};
 
 use crate::broker::Shared;
 use crate::endpoint::Listener;
 use crate::handle::{BrokerHandle, Places};
 use crate::hooks::{Authenticate, Authorize, Hooks, MessageHook};
+use crate::store::{self, Opening, StoreOptions};
 use crate::sync::Arc;
 use crate::{listener, sys, timer};
 
@@ -24,6 +28,7 @@ impl Broker {
             options: Options::default(),
             settings: Settings::default(),
             hooks: Hooks::default(),
+            store: None,
         }
     }
 }
@@ -35,6 +40,7 @@ pub struct Builder {
     options: Options,
     settings: Settings,
     hooks: Hooks,
+    store: Option<Opening>,
 }
 
 /// What is not the protocol's.
@@ -109,6 +115,21 @@ impl Builder {
         self
     }
 
+    /// Keeps on a disk what is to outlive the broker: sessions with an expiry above 0, their subscriptions, messages and
+    /// Wills, and retained messages. What was acknowledged is there after a crash, as far as
+    /// [`StoreOptions::durability`] promises. Without it all is in memory.
+    pub fn store(mut self, options: StoreOptions) -> Self {
+        self.store = Some(Opening::folder(options));
+        self
+    }
+
+    /// The same on any disk: for tests.
+    #[doc(hidden)]
+    pub fn store_on(mut self, disk: impl karere_store::Disk, options: karere_store::Options) -> Self {
+        self.store = Some(Opening::disk(disk, options));
+        self
+    }
+
     /// Asks `hook` who may connect.
     pub fn authenticate(mut self, hook: impl Authenticate) -> Self {
         self.hooks.authenticate = Some(Arc::new(hook));
@@ -132,11 +153,11 @@ impl Builder {
     ///
     /// # Errors
     /// [`StartError::Resolve`] for a name that means no address, [`StartError::Listen`] when an address is in
-    /// use or not ours.
+    /// use or not ours, [`StartError::Store`] when the store cannot be opened.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or in one without its network and time drivers.
-    pub async fn start(self) -> Result<BrokerHandle, StartError> {
+    pub async fn start(mut self) -> Result<BrokerHandle, StartError> {
         let (mut acceptors, mut skipped) = (Vec::new(), Vec::new());
         for listener in &self.listeners {
             match listener::open(listener).await {
@@ -150,16 +171,71 @@ impl Builder {
             addresses: acceptors.iter().filter_map(|(acceptor, over)| acceptor.address(over)).collect(),
             skipped,
         };
-        let broker = Arc::new(Shared::new(self.options, self.settings, self.hooks));
+        self.settings.seed.get_or_insert_with(|| RandomState::new().hash_one(0));
+        let (broker, found) = self.open()?;
         for (acceptor, over) in acceptors {
             tokio::spawn(listener::accept(broker.clone(), acceptor, over));
+        }
+        if let Some(durable) = broker.commit.durable() {
+            tokio::spawn(store::run(broker.clone(), durable.clone()));
         }
         tokio::spawn(timer::run(broker.clone()));
         tokio::spawn(sys::tidy(broker.clone()));
         if !broker.settings.sys_interval.is_zero() {
             tokio::spawn(sys::run(broker.clone()));
         }
-        Ok(BrokerHandle::new(broker, places))
+        Ok(BrokerHandle::new(broker, places, found))
+    }
+
+    /// What all tasks share, with what the store gives back.
+    fn open(mut self) -> Result<(Arc<Shared>, Option<StoreFound>), StartError> {
+        let Some(opening) = self.store else {
+            return Ok((
+                Arc::new(Shared::new(self.options, self.settings, self.hooks, None, Instant::ZERO)),
+                None,
+            ));
+        };
+        let seed = self.settings.seed.unwrap_or_default();
+        let found = opening.open(seed).map_err(|source| StartError::Store { source })?;
+        let known = StoreFound::new(&found.recovered, found.report);
+        self.options.store = true;
+        let durable = found.durable;
+        let before = found.recovered.now;
+        let shared = Shared::new(self.options, self.settings, self.hooks, Some(durable.clone()), before);
+        let broker = Arc::new(shared);
+        store::restore(&broker, &durable, found.recovered);
+        Ok((broker, Some(known)))
+    }
+}
+
+/// What a store held when the broker started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreFound {
+    /// Sessions.
+    pub sessions: usize,
+    /// Messages that wait in them, or were sent and not acknowledged.
+    pub messages: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// What belonged to nothing any more, and is removed: of what was being changed when it ended.
+    pub orphans: usize,
+    /// Values that cannot be understood; they are left where they are.
+    pub strange: usize,
+    /// Of the log itself: what was read, cut off, and found damaged.
+    pub log: karere_store::Report,
+}
+
+impl StoreFound {
+    fn new(recovered: &store::Recovered, log: karere_store::Report) -> Self {
+        Self {
+            sessions: recovered.sessions.len(),
+            messages: recovered.sessions.iter().map(store::RecoveredSession::messages).sum(),
+            retained: recovered.retained.len(),
+            orphans: recovered.orphans_len,
+            strange: recovered.strange,
+            log,
+        }
     }
 }
 
@@ -182,6 +258,12 @@ pub enum StartError {
         address: String,
         /// Why.
         source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {source}")]
+    Store {
+        /// Why.
+        source: karere_store::OpenError,
     },
 }
 

@@ -1,34 +1,76 @@
 //! Where a packet waits for the disk.
 //!
-//! The one place between routing and answering. QoS 1 is routed at once, and only its PUBACK waits for what
-//! was stored; a QoS 2 message is routed when it is stored, so that a copy sent again after a crash is not
-//! doubled. In memory there is nothing to wait for.
+//! The one place between routing and answering. A message is routed at once, and only its PUBACK or PUBREC waits for
+//! what was stored of it. Without a store, and where neither a session that is stored nor a retained message is concerned,
+//! there is nothing to wait for.
 
-use karere_core::Instant;
-use karere_core::broker::{AckToken, Slot};
+use karere_core::broker::AckToken;
 use karere_core::codec::ReasonCode;
-use karere_core::store::{Record, StoreSequence};
 
-/// The store in memory: everything is as durable as it will ever be.
-#[derive(Debug)]
-pub(crate) struct Commit;
+use crate::connection::Signals;
+use crate::slot::{Keeping, State};
+use crate::store::{Durable, Waiter};
+use crate::sync::Arc;
+use crate::work::Source;
+
+/// The store, if there is one.
+#[derive(Default)]
+pub(crate) struct Commit {
+    durable: Option<Arc<Durable>>,
+}
 
 impl Commit {
-    /// A change of the session is to be stored: the packets that wait for it leave when it is.
-    pub(crate) fn record(&self, slot: &mut Slot, now: Instant, sequence: StoreSequence, record: &Record) {
-        let _ = record;
-        slot.handle_stored(now, sequence);
+    pub(crate) fn new(durable: Option<Arc<Durable>>) -> Self {
+        Self { durable }
     }
 
-    /// Answers messages in their order; they are routed, and stored where that is asked for.
+    pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
+        self.durable.as_ref()
+    }
+
+    /// Why what has to be stored is refused at the moment.
+    pub(crate) fn refuses(&self) -> Option<ReasonCode> {
+        self.durable.as_ref()?.refuses().map(|(_, reason)| reason)
+    }
+
+    /// Answers messages in their order. `stored`: something of them is on its way to the disk.
     pub(crate) fn acknowledge(
         &self,
-        slot: &mut Slot,
-        now: Instant,
+        source: &Source<'_>,
+        stored: bool,
         answers: impl Iterator<Item = (AckToken, ReasonCode)>,
     ) {
-        for (token, reason) in answers {
-            slot.handle_routed(now, token, reason);
+        let mut answers = answers.peekable();
+        if answers.peek().is_none() {
+            return;
         }
+        // Also when another connection has the session by now: a QoS 2 message that it sends again is answered
+        // by this, not routed again. What belonged to the old connection alone is known to be stale.
+        let Some(cell) = source.cell else { return };
+        let now = source.broker.clock.now();
+        if let Some(durable) = self.durable.as_ref().filter(|durable| stored && durable.waits()) {
+            let (cell, link, answers) = (cell.clone(), source.link.cloned(), Vec::from_iter(answers));
+            link.iter().for_each(|link| link.wait_for_disk(answers.len()));
+            durable.wait(now, Waiter::Answers { cell, link, answers });
+            return;
+        }
+        let mut state = cell.lock();
+        answers.for_each(|(token, reason)| state.place.slot.handle_routed(now, token, reason));
     }
+
+    /// Messages that cannot be stored, of a client that cannot be told: they are forgotten, and its connection closes.
+    pub(crate) fn forget(&self, source: &Source<'_>, tokens: impl Iterator<Item = AckToken>) {
+        let Some(cell) = source.cell else { return };
+        let now = source.broker.clock.now();
+        let mut state = cell.lock();
+        state.place.slot.disconnect(now, ReasonCode::ImplementationSpecificError);
+        // Also one that has come since: it may wait for the answer to a copy.
+        state.line().iter().for_each(|link| link.signal(Signals::CLOSE));
+        tokens.for_each(|token| state.place.slot.handle_unrouted(now, token));
+    }
+}
+
+/// Whether the session in this slot is stored.
+pub(crate) fn is_stored(state: &State) -> bool {
+    matches!(state.place.keeping, Keeping::Is(_))
 }

@@ -6,7 +6,7 @@ use karere_core::client::Options as ClientOptions;
 use karere_net::Address;
 
 use crate::broker::Shared;
-use crate::builder::StartError;
+use crate::builder::{StartError, StoreFound};
 use crate::counters::Counters;
 use crate::local::{LocalClient, LocalError};
 use crate::sync::Arc;
@@ -21,6 +21,21 @@ pub struct BrokerHandle(Arc<Running>);
 struct Running {
     broker: Arc<Shared>,
     places: Places,
+    found: Option<StoreFound>,
+}
+
+/// How a store fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreState {
+    /// Its disk has failed, and is tried again now and then.
+    pub failing: bool,
+    /// Its disk is full.
+    pub full: bool,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Bytes on the disk.
+    pub bytes: u64,
 }
 
 /// Where a broker listens, and where it could not.
@@ -41,8 +56,8 @@ pub struct Shutdown {
 }
 
 impl BrokerHandle {
-    pub(crate) fn new(broker: Arc<Shared>, places: Places) -> Self {
-        Self(Arc::new(Running { broker, places }))
+    pub(crate) fn new(broker: Arc<Shared>, places: Places, found: Option<StoreFound>) -> Self {
+        Self(Arc::new(Running { broker, places, found }))
     }
 
     /// Where the broker listens, in the order of the calls of [`listen`](crate::Builder::listen), with the
@@ -62,6 +77,24 @@ impl BrokerHandle {
     #[must_use]
     pub fn skipped(&self) -> &[StartError] {
         &self.0.places.skipped
+    }
+
+    /// What the store held when the broker started; `None` without one.
+    #[must_use]
+    pub fn store_found(&self) -> Option<&StoreFound> {
+        self.0.found.as_ref()
+    }
+
+    /// How the store fares; `None` without one.
+    #[must_use]
+    pub fn store_state(&self) -> Option<StoreState> {
+        let store = self.0.broker.commit.durable()?.store();
+        Some(StoreState {
+            failing: store.is_failing(),
+            full: store.is_full(),
+            last_error: store.last_error(),
+            bytes: store.bytes(),
+        })
     }
 
     /// What the broker has counted until now.
@@ -91,7 +124,8 @@ impl BrokerHandle {
     }
 
     /// Stops listening, says goodbye to everybody (version 5: DISCONNECT with 0x8B), and returns when all
-    /// connections are gone: after the [deadline](crate::Builder::shutdown_deadline) at the latest.
+    /// connections are gone: after the [deadline](crate::Builder::shutdown_deadline) at the latest. What is to be on the
+    /// disk is, and its folder is free.
     pub async fn shutdown(&self) -> Shutdown {
         self.0.broker.shutdown().await
     }

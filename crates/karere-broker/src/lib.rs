@@ -56,17 +56,20 @@ mod late;
 mod listener;
 mod local;
 mod slot;
+#[doc(hidden)]
+pub mod store;
 mod sync;
 mod sys;
 mod timer;
 mod work;
 mod write;
 
-pub use builder::{Broker, Builder, StartError};
+pub use builder::{Broker, Builder, StartError, StoreFound};
 pub use counters::Counters;
 pub use endpoint::Listener;
-pub use handle::{BrokerHandle, Shutdown};
+pub use handle::{BrokerHandle, Shutdown, StoreState};
 pub use hooks::{Authenticate, Authorize, ClientInfo, ConnectRequest, HookFuture, MessageHook, Verdict};
 pub use karere_core::broker::{Options, RetainedLimits, RouterLimits};
 pub use karere_net::{Address, tls, websocket};
 pub use local::{LocalClient, LocalError};
+pub use store::{Durability, StoreOptions};

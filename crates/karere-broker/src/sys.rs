@@ -1,13 +1,17 @@
 //! What the broker says about itself under `$SYS`, with mosquitto's names.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use karere_core::codec::{Message, Properties, QoS};
 use karere_core::topic::TopicName;
+use karere_store::Refused;
 
 use crate::bench::{self, Bench};
 use crate::broker::Shared;
 use crate::counters::Counters;
+use crate::store::Durable;
 use crate::sync::Arc;
 use crate::work::{DELIVERIES_MAX, Source, Work};
 
@@ -24,7 +28,8 @@ pub(crate) async fn run(broker: Arc<Shared>) {
             _ = interval.tick() => {}
             () = broker.closing() => return,
         }
-        let values = values(&broker.counters());
+        let mut values = values(&broker.counters());
+        values.extend(broker.commit.durable().iter().flat_map(|durable| store_values(durable)));
         let mut work = Work::default();
         for (index, (topic, value)) in values.iter().enumerate() {
             if before.get(index).is_none_or(|(_, last)| last != value) {
@@ -41,14 +46,24 @@ pub(crate) async fn run(broker: Arc<Shared>) {
     }
 }
 
-/// Removes what has expired, until the broker shuts down.
+/// Removes what has expired, and writes down what could not be, until the broker shuts down.
 pub(crate) async fn tidy(broker: Arc<Shared>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TIDY_INTERVAL) => {}
             () = broker.closing() => return,
         }
-        broker.hub.expire_retained(broker.clock.now());
+        broker.hub.expire_retained(broker.clock.now(), |retained| {
+            if let Some(durable) = broker.commit.durable() {
+                durable.append(|ledger, batch| ledger.forget_retained(batch, retained.sequence));
+            }
+        });
+        if let Some(durable) = broker.commit.durable() {
+            durable.catch_up(|topic, write| {
+                // For writing, so that nobody replaces it meanwhile.
+                broker.hub.write().router.retained(topic).into_iter().for_each(write);
+            });
+        }
     }
 }
 
@@ -61,6 +76,32 @@ fn message(topic: &'static str, value: String) -> Message {
         expiry: None,
         properties: Properties::EMPTY,
     }
+}
+
+/// How the store fares.
+fn store_values(durable: &Durable) -> Vec<(&'static str, String)> {
+    let store = durable.store();
+    let state = match store.refuses() {
+        None => "ok",
+        Some(Refused::Full) => "full",
+        Some(Refused::Failing) => "failing",
+    };
+    let count = &durable.count;
+    let number = |value: &AtomicU64| value.load(Relaxed).to_string();
+    vec![
+        ("$SYS/broker/store/state", state.to_owned()),
+        ("$SYS/broker/store/error", store.last_error().unwrap_or_default()),
+        ("$SYS/broker/store/bytes", store.bytes().to_string()),
+        ("$SYS/broker/store/messages/kept", number(&count.kept)),
+        ("$SYS/broker/store/messages/finished", number(&count.finished)),
+        ("$SYS/broker/store/messages/expired", number(&count.expired)),
+        ("$SYS/broker/store/messages/queue full", number(&count.queue_full)),
+        ("$SYS/broker/store/messages/too large", number(&count.too_large)),
+        ("$SYS/broker/store/messages/refused by receiver", number(&count.refused_by_receiver)),
+        ("$SYS/broker/store/messages/session ended", number(&count.session_ended)),
+        ("$SYS/broker/store/retained/replaced", number(&count.retained_replaced)),
+        ("$SYS/broker/store/refused", number(&count.refused)),
+    ]
 }
 
 fn values(now: &Counters) -> Vec<(&'static str, String)> {

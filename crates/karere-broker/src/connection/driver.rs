@@ -223,10 +223,11 @@ impl<R: Reader> Driver<R> {
             let Some(mut state) = self.cell.lock_for(&self.link) else { return Next::End(End::Ours) };
             state.place.fit(&mut bench.pool);
             let now = self.broker.clock.now();
-            if bench.work.take_input(&mut state.place.slot, &self.broker.commit, now, input).is_err() {
+            if bench.work.take_input(&mut state.place, now, input).is_err() {
                 ending = Some(End::Ours);
             }
             self.broker.arm(&self.cell, &mut state);
+            self.broker.tell_later(&self.cell, &mut state);
         }
         if let Some(info) = &self.info
             && self.broker.hooks.screen()
@@ -263,10 +264,11 @@ impl<R: Reader> Driver<R> {
                 return Next::End(End::Cut);
             }
         }
-        let ending =
-            ending.or(outcome.goodbye.map(|_| End::Theirs)).or(outcome.refused_client.then_some(End::Ours));
+        let ours = outcome.refused_client || outcome.unstored;
+        let ending = ending.or(outcome.goodbye.map(|_| End::Theirs)).or(ours.then_some(End::Ours));
         let asked = outcome.auth.map(|auth| self.ask_again(auth));
-        if done && outcome.pressed.is_empty() && asked.is_none() && self.rest.is_none() {
+        let ahead = self.link.is_ahead_of_disk();
+        if done && !ahead && outcome.pressed.is_empty() && asked.is_none() && self.rest.is_none() {
             return self.next_turn(ending);
         }
         let rest = self.rest();
@@ -312,6 +314,9 @@ impl<R: Reader> Driver<R> {
             let patience = rest.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PRESSURE_MAX)));
             ready!(patience.as_mut().poll(cx));
             rest.pressed.iter().for_each(|reader| give_up(&self.link, reader));
+        }
+        if self.link.is_ahead_of_disk() {
+            return Poll::Pending;
         }
         let end = rest.end;
         self.rest = None;

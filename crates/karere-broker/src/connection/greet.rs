@@ -10,14 +10,17 @@ use karere_core::broker::{Handshake, HandshakeEvent};
 use karere_core::codec::{Auth, Connect, Properties, ReasonCode};
 use karere_core::connection::Outbox;
 use karere_core::{Instant, Text};
+use karere_store::Refused;
 
 use super::link::{Link, Signals};
 use super::transport::Reader;
 use crate::bench::READ_BYTES_MAX;
 use crate::broker::Shared;
+use crate::commit;
 use crate::counters::add;
 use crate::hooks::{ClientInfo, ConnectRequest, Hooks, Verdict};
-use crate::slot::{Arrival, Cell, Line, Ticket};
+use crate::slot::{Admission, Arrival, Cell, Effects, Line, Ticket};
+use crate::store::Waiter;
 use crate::sync::Arc;
 use crate::timer::Whose;
 use crate::work::Task;
@@ -102,6 +105,12 @@ impl<R: Reader> Greeting<'_, R> {
                 HandshakeEvent::Connect(connect) => self.judge(connect).await?,
                 HandshakeEvent::Auth(auth) => self.judge_again(&auth).await?,
             };
+            if matches!(verdict, Verdict::Accept | Verdict::AcceptWith(_))
+                && let Some(reason) = self.refused_by_disk()
+            {
+                self.handshake.reject(reason, &Properties::EMPTY);
+                return None;
+            }
             match verdict {
                 Verdict::Accept => return Some(Properties::EMPTY),
                 Verdict::AcceptWith(connack) => return Some(connack),
@@ -217,6 +226,29 @@ impl<R: Reader> Greeting<'_, R> {
         ask(self.broker, self.link, self.handshake.poll_timeout(), verdict).await
     }
 
+    /// Why a session that is to be stored cannot be. One that is there already needs no more than a change, which a full
+    /// disk has room for.
+    fn refused_by_disk(&self) -> Option<ReasonCode> {
+        let durable = self.broker.commit.durable()?;
+        let (refused, reason) = durable.refuses()?;
+        let Guest { connect, client_id } = self.guest.as_ref()?;
+        let there = self.broker.registry.get(client_id).is_some_and(|cell| commit::is_stored(&cell.lock()));
+        let lasts = match connect.version.is_v5() {
+            true => connect.properties.session_expiry_interval().is_some_and(|seconds| seconds > 0),
+            false => !connect.clean_start,
+        };
+        let resumes = there && !connect.clean_start;
+        let refuses = match refused {
+            Refused::Failing => lasts || there,
+            Refused::Full => lasts && !resumes,
+        };
+        if !refuses {
+            return None;
+        }
+        add(&durable.count.refused, 1);
+        Some(if refused == Refused::Failing { ReasonCode::ServerUnavailable } else { reason })
+    }
+
     /// Takes the session of the client's name, or makes one.
     fn attach(self, connack: &Properties) -> Option<Greeted> {
         let Self { broker, link, handshake, input, guest, remote, .. } = self;
@@ -225,10 +257,17 @@ impl<R: Reader> Greeting<'_, R> {
         let assigned = guest.connect.client_id.is_empty().then(|| guest.client_id.clone());
         let accepted = handshake.accept(now, assigned, connack, broker.draw())?;
         let make = || broker.seat(&guest.client_id);
-        let apply = |cell: &Arc<Cell>, effects| broker.apply(cell, effects);
+        let mut deleted = false;
+        let apply = |cell: &Arc<Cell>, effects: Effects| {
+            deleted |= effects.ending.as_ref().is_some_and(|ended| ended.session.is_some());
+            broker.apply(cell, effects);
+        };
+        let username = broker.commit.durable().and(guest.connect.username.as_ref()).map(Text::compact);
+        let accepted = Admission { accepted, username };
         let arrival =
             Arrival { id: &guest.client_id, now, accepted, clean: guest.connect.clean_start, line: link };
         let cell = broker.registry.open(arrival, make, apply);
+        wait_for_disk(broker, link, &cell, deleted);
         broker.count.connected();
         add(&broker.count.messages_received, 1); // CONNECT and CONNACK
         add(&broker.count.messages_sent, 1);
@@ -239,6 +278,17 @@ impl<R: Reader> Greeting<'_, R> {
         let input = if input.is_empty() { BytesMut::new() } else { input };
         let behind = broker.registry.late().behind(&guest.client_id);
         Some(Greeted { cell, info, input, tells, behind })
+    }
+}
+
+/// CONNACK leaves when the session that was made, resumed or deleted is so on the disk.
+fn wait_for_disk(broker: &Arc<Shared>, link: &Arc<Link>, cell: &Arc<Cell>, deleted: bool) {
+    let Some(durable) = broker.commit.durable() else { return };
+    let Some(mut state) = cell.lock_for(link) else { return };
+    broker.tell_later(cell, &mut state);
+    if durable.waits() && (deleted || commit::is_stored(&state)) {
+        state.place.set_quiet(true);
+        durable.wait(broker.clock.now(), Waiter::Connected { cell: cell.clone(), link: link.clone() });
     }
 }
 

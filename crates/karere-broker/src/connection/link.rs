@@ -9,6 +9,9 @@ use super::transport::Writer;
 use crate::slot::{Line, Ticket};
 use crate::sync::Mutex;
 
+/// How many messages of one connection may wait for the disk before it is read no further.
+const UNANSWERED_MAX: u32 = 4096;
+
 /// Why a driver is woken; a set of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signals(u8);
@@ -41,6 +44,8 @@ pub(crate) struct Link<W: ?Sized = dyn Writer> {
     paused: AtomicBool,
     /// How many pressed readers its publisher waits for.
     pub(crate) pressed: AtomicU32,
+    /// How many of its messages wait for the disk before they are answered.
+    unanswered: AtomicU32,
     /// Its place in the table of connections.
     pub(crate) index: u32,
     driver: Mutex<Option<Waker>>,
@@ -64,6 +69,7 @@ impl<W> Link<W> {
             signals: AtomicU8::new(0),
             paused: AtomicBool::new(false),
             pressed: AtomicU32::new(0),
+            unanswered: AtomicU32::new(0),
             index,
             driver: Mutex::new(None),
             parting: Mutex::new(None),
@@ -110,6 +116,26 @@ impl<W: ?Sized> Link<W> {
         if self.pressed.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.signal(Signals::DRAINED);
         }
+    }
+
+    /// So many more of its messages wait for the disk.
+    pub(crate) fn wait_for_disk(&self, count: usize) {
+        self.unanswered.fetch_add(u32::try_from(count).unwrap_or(u32::MAX), Ordering::AcqRel);
+    }
+
+    /// So many of them wait no longer.
+    pub(crate) fn answered(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let before = self.unanswered.fetch_sub(count, Ordering::AcqRel);
+        if before > UNANSWERED_MAX && before - count <= UNANSWERED_MAX {
+            self.signal(Signals::DRAINED);
+        }
+    }
+
+    /// For the driver: whether so much waits for the disk that nothing more is to be read. Version 3 has no Receive
+    /// Maximum that would bound it.
+    pub(crate) fn is_ahead_of_disk(&self) -> bool {
+        self.unanswered.load(Ordering::Acquire) > UNANSWERED_MAX
     }
 
     /// For the driver: the bytes that are still to be written, once nobody else writes.

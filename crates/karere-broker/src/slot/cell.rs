@@ -237,6 +237,12 @@ where
         Some((line, bytes))
     }
 
+    /// What was here before the broker was started anew.
+    pub(crate) fn restore(&mut self, place: P) {
+        self.place = place;
+        self.fresh = false;
+    }
+
     /// The connection that has the slot.
     pub(crate) fn line(&self) -> Option<&Arc<L>> {
         self.line.as_ref()

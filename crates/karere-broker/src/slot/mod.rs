@@ -1,5 +1,6 @@
 //! Session slots: one client's place each, with who is attached to it.
 
+mod booked;
 mod cell;
 mod late;
 mod registry;
@@ -7,10 +8,11 @@ mod seat;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use booked::Keeping;
 pub(crate) use cell::{Finished, Line, Place};
 pub(crate) use late::Ticket;
 pub(crate) use registry::Arrival;
-pub(crate) use seat::{Effects, Seat};
+pub(crate) use seat::{Admission, Effects, Ended, Move, Seat};
 
 use crate::connection::Link;
 

@@ -85,6 +85,11 @@ where
         &self.late
     }
 
+    /// The slot of `id`; there is one afterwards.
+    pub(crate) fn insert(&self, id: &Text, make: impl Fn() -> P) -> Arc<SlotCell<P, L>> {
+        self.get_or_insert(id, &make)
+    }
+
     /// How many sessions there are.
     pub(crate) fn len(&self) -> usize {
         self.cells.lock().len()

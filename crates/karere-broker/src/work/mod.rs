@@ -1,6 +1,7 @@
 //! What a turn's packets want done, in their order.
 
 mod deliver;
+mod letter;
 mod run;
 mod subscribe;
 mod table;
@@ -8,19 +9,21 @@ mod table;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use karere_core::broker::{AckToken, Event, SharedDelivery, Slot};
+use karere_core::broker::{AckToken, Event};
 use karere_core::codec::{Auth, Disconnect, Message, QoS, ReasonCode, Subscribe};
 use karere_core::{Error, Instant};
+use karere_store::Key;
 
 use self::run::Run;
 use self::table::Table;
 use crate::bench::Pool;
 use crate::broker::Shared;
-use crate::commit::Commit;
 use crate::connection::Link;
 use crate::counters::add;
-use crate::slot::{Cell, State};
+use crate::slot::{Cell, Seat, State};
 use crate::sync::{Arc, MutexGuard};
+
+pub(crate) use subscribe::forget as forget_subscriptions;
 
 /// How many deliveries one turn makes. A larger fan-out goes on in the next.
 pub(crate) const DELIVERIES_MAX: usize = 10_000;
@@ -66,8 +69,6 @@ pub(crate) struct Work {
     /// Which of the slot's connections all this is from.
     epoch: u32,
     table: Table,
-    /// Messages of Shared Subscriptions that look for another member.
-    shared: Vec<SharedDelivery>,
     outcome: Outcome,
 }
 
@@ -80,6 +81,8 @@ pub(crate) struct Outcome {
     pub(crate) auth: Option<Auth>,
     /// It did so in vain: it is to go.
     pub(crate) refused_client: bool,
+    /// A message of its cannot be stored, and it cannot be told: it is to go.
+    pub(crate) unstored: bool,
     /// Readers that this publisher must wait for.
     pub(crate) pressed: Vec<Arc<Cell>>,
     /// Messages that were not delivered, and that were refused.
@@ -99,17 +102,17 @@ impl Outcome {
 }
 
 impl Work {
-    /// Has `slot` take in `input`, and notes what is to be done for it. What came before an offence counts.
+    /// Has `seat` take in `input`, and notes what is to be done for it. What came before an offence counts.
     ///
     /// # Errors
     /// When the connection must end.
     pub(crate) fn take_input(
         &mut self,
-        slot: &mut Slot,
-        commit: &Commit,
+        seat: &mut Seat,
         now: Instant,
         input: &mut BytesMut,
     ) -> Result<(), Error> {
+        let slot = &mut seat.slot;
         slot.swap_events(&mut self.events);
         let result = slot.handle_input(now, input);
         slot.swap_events(&mut self.events);
@@ -117,7 +120,7 @@ impl Work {
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             match event {
-                Event::Record(sequence, record) => commit.record(slot, now, sequence, &record),
+                Event::Record(sequence, record) => seat.record(sequence, &record),
                 other => self.push(other),
             }
         }
@@ -141,14 +144,14 @@ impl Work {
         }
     }
 
-    /// A Will.
+    /// A message of the broker's own.
     pub(crate) fn publish(&mut self, message: Message) {
         self.run.push(message, None);
     }
 
-    /// Messages for other members of their groups.
-    pub(crate) fn give_away(&mut self, shared: Vec<SharedDelivery>) {
-        self.shared.extend(shared);
+    /// A Will, and what is to be removed from the store when it has been sent.
+    pub(crate) fn publish_will(&mut self, message: Message, key: Option<Key>) {
+        self.run.push_will(message, key);
     }
 
     /// Work for the same connection, without anything to do yet.
@@ -172,6 +175,7 @@ impl Work {
         let done = self.advance_without_writing(source, pool, budget);
         // Before anybody can have read what is counted.
         self.outcome.count(source.broker);
+        self.table.tell_later(source.broker);
         self.table.write(source.broker, pool);
         if done {
             self.table.clear();
@@ -181,7 +185,6 @@ impl Work {
 
     /// Does all of it, without a pause: for a Will and the like.
     pub(crate) fn finish(&mut self, source: &Source<'_>, pool: &mut Pool) {
-        self.redistribute(source, pool);
         self.advance(source, pool, &mut usize::MAX.clone());
         self.outcome = Outcome::default();
     }
@@ -213,7 +216,8 @@ impl Work {
             }
             Task::Answer(token, reason) => {
                 self.outcome.refused += 1;
-                run::acknowledge(source, token.map(|token| (token, reason)).into_iter());
+                let answer = token.map(|token| (token, reason)).into_iter();
+                source.broker.commit.acknowledge(source, false, answer);
             }
             Task::Event(Event::Subscribe(packet)) => {
                 let granted: Vec<_> = packet.subscriptions.iter().map(|one| Ok(one.options.qos)).collect();

@@ -21,6 +21,8 @@ struct Entry {
     cell: Arc<Cell>,
     /// It was given something since it was last written to.
     filled: std::cell::Cell<bool>,
+    /// It is to be told when what it was given is durable.
+    untold: std::cell::Cell<bool>,
 }
 
 impl Table {
@@ -34,7 +36,7 @@ impl Table {
         }
         let cell = find()?;
         let place = u32::try_from(self.entries.len()).ok()?;
-        self.entries.push(Entry { key, cell, filled: std::cell::Cell::new(false) });
+        self.entries.push(Entry { key, cell, filled: false.into(), untold: false.into() });
         if self.hints.len() <= index {
             self.hints.resize(index + 1, u32::MAX);
         }
@@ -47,9 +49,26 @@ impl Table {
         &self.entries[place as usize].cell
     }
 
+    /// Whether the session at a place is stored.
+    pub(crate) fn is_stored(&self, place: u32) -> bool {
+        self.entries[place as usize].key.is_stored()
+    }
+
+    /// It is to be told when what it was given is durable.
+    pub(crate) fn note(&self, place: u32) {
+        self.entries[place as usize].untold.set(true);
+    }
+
     /// It was given something to write.
     pub(crate) fn fill(&self, place: u32) {
         self.entries[place as usize].filled.set(true);
+    }
+
+    /// Has all that are to be told when something is durable wait for that.
+    pub(crate) fn tell_later(&self, broker: &Shared) {
+        for entry in self.entries.iter().filter(|entry| entry.untold.take()) {
+            broker.tell_later(&entry.cell, &mut entry.cell.lock());
+        }
     }
 
     /// Writes to all that were given something, as far as it goes without waiting.

@@ -27,8 +27,13 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     })
 }
 
+/// With `KARERE_TEST_STORE` set each broker has a store: everything is to be as without one.
 pub(crate) fn builder() -> Builder {
-    Broker::builder().listen("127.0.0.1:0").sys_interval(Duration::ZERO)
+    let builder = Broker::builder().listen("127.0.0.1:0").sys_interval(Duration::ZERO);
+    if std::env::var_os("KARERE_TEST_STORE").is_none() {
+        return builder;
+    }
+    builder.store_on(karere_store::Simulated::new(), karere_store::Options::default())
 }
 
 pub(crate) async fn broker() -> BrokerHandle {

@@ -5,6 +5,7 @@ mod conformance;
 mod connect;
 #[cfg(unix)]
 mod descriptors;
+mod durable;
 mod embedding;
 mod hooks;
 mod hostile;
