@@ -17,7 +17,7 @@ use crate::outgoing::Publish;
 use crate::request::{Subscribe, Unsubscribe};
 use crate::streams::Streams;
 use crate::subscription::{Messages, Subscription};
-use crate::{Auth, ConnectError, Disconnect, PublishError, SubscribeError, Text};
+use crate::{Auth, ConnectError, Disconnect, PublishError, StoreStatus, SubscribeError, Text};
 
 /// An MQTT client for tokio: a handle, cheap to clone, to a connection that a task of its own drives.
 ///
@@ -93,7 +93,7 @@ impl Client {
     /// Outside of a tokio runtime.
     ///
     /// # Errors
-    /// [`ConnectError::Running`].
+    /// [`ConnectError::Running`], [`ConnectError::Store`].
     pub fn start(&self) -> Result<(), ConnectError> {
         self.spawn(None)
     }
@@ -135,6 +135,7 @@ impl Client {
 
     fn spawn(&self, first: Option<driver::First>) -> Result<(), ConnectError> {
         let shared = Arc::clone(self.shared());
+        shared.engine.check_store()?;
         let mut running = shared.running.lock();
         if *running {
             return Err(ConnectError::Running);
@@ -157,6 +158,7 @@ impl Client {
     ///
     /// # Errors
     /// [`PublishError::Refused`] when it is not taken (a topic with a wildcard, a full queue, beyond the server's limits),
+    /// [`Store`](PublishError::Store) when the store does not take it,
     /// [`Rejected`](PublishError::Rejected) when the server says no, [`Dropped`](PublishError::Dropped) when it waited and was
     /// given up, [`Closed`](PublishError::Closed).
     pub async fn publish(&self, message: impl Into<Publish<'_>>) -> Result<Published, PublishError> {
@@ -166,10 +168,11 @@ impl Client {
         poll_fn(|cx| shared.engine.poll_publish(cx, &message, max)).await?.await
     }
 
-    /// Publishes a message without waiting for anything; what becomes of it says the [`Delivery`].
+    /// Publishes a message without waiting for anything; what becomes of it says the [`Delivery`]. With a
+    /// [store](Options::store) it is with the operating system when this returns.
     ///
     /// # Errors
-    /// [`PublishError::Refused`] and [`Closed`](PublishError::Closed).
+    /// [`PublishError::Refused`], [`Store`](PublishError::Store) and [`Closed`](PublishError::Closed).
     pub fn publish_nowait<'a>(&self, message: impl Into<Publish<'a>>) -> Result<Delivery, PublishError> {
         self.shared().engine.publish(&message.into())
     }
@@ -279,6 +282,12 @@ impl Client {
         self.shared().engine.look(|state| state.core.inflight())
     }
 
+    /// How the store is doing; none without one.
+    #[must_use]
+    pub fn store_status(&self) -> Option<StoreStatus> {
+        self.shared().engine.store_status()
+    }
+
     /// What the client has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -311,6 +320,9 @@ impl Shared {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close(&Disconnect::normal());
+        if !*self.0.running.lock() {
+            self.0.engine.close_store();
+        }
     }
 }
 

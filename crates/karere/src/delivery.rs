@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use karere_core::store::StoreSequence;
 use parking_lot::{Condvar, Mutex};
 
 #[cfg(feature = "tokio")]
 use crate::SubscribeError;
+use crate::store::Watch;
 use crate::{DropReason, PacketId, Properties, PublishError, ReasonCode};
 
 /// A message that the server has taken responsibility for (at QoS 0: that has left).
@@ -37,7 +39,11 @@ pub struct Answer {
 ///
 /// Dropping it withdraws nothing. It survives the loss of the connection: the message is kept and sent again.
 #[derive(Debug)]
-pub struct Delivery(Inner);
+pub struct Delivery {
+    inner: Inner,
+    /// Where to hear that it is stored.
+    store: Option<(Arc<Watch>, StoreSequence)>,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -47,16 +53,21 @@ enum Inner {
 
 impl Delivery {
     /// A QoS 0 message that nobody follows: it is in the outbox.
-    pub(crate) const DONE: Self = Self(Inner::Done);
+    pub(crate) const DONE: Self = Self { inner: Inner::Done, store: None };
 
     pub(crate) fn awaited(packet_id: PacketId, slot: Arc<Slot>) -> Self {
-        Self(Inner::Awaited(packet_id, slot))
+        Self { inner: Inner::Awaited(packet_id, slot), store: None }
+    }
+
+    /// It is stored when this record is.
+    pub(crate) fn stored_by(self, watch: Arc<Watch>, number: StoreSequence) -> Self {
+        Self { store: Some((watch, number)), ..self }
     }
 
     /// The message's packet identifier; none at QoS 0 unless it was [tracked](crate::Publish::tracked).
     #[must_use]
     pub fn packet_id(&self) -> Option<PacketId> {
-        match &self.0 {
+        match &self.inner {
             Inner::Done => None,
             Inner::Awaited(packet_id, _) => Some(*packet_id),
         }
@@ -65,10 +76,37 @@ impl Delivery {
     /// Whether it has come to an end, good or bad.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Done => true,
             Inner::Awaited(_, slot) => slot.outcome().is_some(),
         }
+    }
+
+    /// Whether the message is stored as [`StoreOptions::durability`](crate::StoreOptions::durability) asks for; only from
+    /// then on it may be on the wire. False without a [store](crate::Options::store), and at QoS 0.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.store.as_ref().is_some_and(|(watch, number)| watch.is_stored(*number))
+    }
+
+    /// Resolves once the message is stored: true. False without a [store](crate::Options::store), at QoS 0, and when the
+    /// client was dropped while its disk did not work.
+    pub fn stored(&self) -> impl Future<Output = bool> + Send + 'static {
+        let store = self.store.clone();
+        std::future::poll_fn(move |cx| match &store {
+            None => Poll::Ready(false),
+            Some((watch, number)) => watch.poll(*number, cx),
+        })
+    }
+
+    /// Blocks until the message is stored, as [`stored`](Self::stored) resolves; for ever without a `timeout`.
+    ///
+    /// # Errors
+    /// [`PublishError::TimedOut`].
+    pub fn wait_stored(&self, timeout: Option<Duration>) -> Result<bool, PublishError> {
+        let Some((watch, number)) = &self.store else { return Ok(false) };
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        watch.wait(*number, until).ok_or(PublishError::TimedOut)
     }
 
     /// Blocks until the message has come to its end; for ever without a `timeout`.
@@ -79,7 +117,7 @@ impl Delivery {
     /// [`PublishError::TimedOut`], and what ended the message: [`Rejected`](PublishError::Rejected),
     /// [`Dropped`](PublishError::Dropped), [`Closed`](PublishError::Closed).
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Published, PublishError> {
-        match &self.0 {
+        match &self.inner {
             Inner::Done => published(None, Outcome::WRITTEN),
             Inner::Awaited(packet_id, slot) => {
                 let outcome = slot.wait(timeout).ok_or(PublishError::TimedOut)?;
@@ -93,7 +131,7 @@ impl Future for Delivery {
     type Output = Result<Published, PublishError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &self.0 {
+        match &self.inner {
             Inner::Done => Poll::Ready(published(None, Outcome::WRITTEN)),
             Inner::Awaited(packet_id, slot) => {
                 slot.poll(cx).map(|outcome| published(Some(*packet_id), outcome))

@@ -1,6 +1,9 @@
 //! What both drivers share: the state machine under its lock, and who waits for what.
 
+mod stored;
+
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,8 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use karere_core::client::{Client, Event};
+use karere_core::Text;
+use karere_core::client::{Client, Event, Record};
 use karere_core::connection::Outbox;
+use karere_core::store::StoreSequence;
 use parking_lot::Mutex;
 
 use crate::counters::Counters;
@@ -19,9 +24,13 @@ use crate::notice::{DriverEvent, Notice, ended};
 use crate::options::Options;
 use crate::outgoing::Publish;
 use crate::request::{Subscribe, Unsubscribe};
+use crate::store::{Opened, SessionStore, StoreError};
 use crate::{
-    AckToken, Credentials, Disconnect, Disconnection, PacketId, PublishError, ReasonCode, SubscribeError,
+    AckToken, Credentials, Disconnect, Disconnection, PacketId, PublishError, QoS, ReasonCode, SubscribeError,
 };
+
+/// When the engine's time begins, on the core's timeline.
+const EPOCH: karere_core::Instant = karere_core::Instant::from_millis(1);
 
 /// Fewer bytes than this are worth a moment's wait for more, where messages come one on the other's heels.
 const GATHER_BYTES: usize = 16 * 1024;
@@ -31,6 +40,15 @@ const GATHER_BYTES: usize = 16 * 1024;
 /// Nothing is written, read, waited for or called back while the lock is held.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    inner: Arc<Inner>,
+    /// Its thread has the state too: to say what is stored.
+    store: Option<Arc<SessionStore>>,
+    /// Why there is none, where one was asked for.
+    store_error: Option<StoreError>,
+}
+
+#[derive(Debug)]
+struct Inner {
     state: Mutex<State>,
     origin: Instant,
 }
@@ -42,6 +60,10 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     /// What happened and was not handed out yet.
     notices: VecDeque<Notice>,
+    /// What is to be stored and was not given to the store yet.
+    records: Vec<(StoreSequence, Record)>,
+    /// The Client Identifier in use, where the store has yet to know it.
+    identity: Option<Text>,
     /// Who waits for the end of a packet identifier's use.
     waiters: HashMap<PacketId, Arc<Slot>, FixedState>,
     /// Wakes the driver. Only there while it sleeps, so that nobody wakes one that is awake.
@@ -70,41 +92,38 @@ pub(crate) struct State {
     pub(crate) closed: bool,
 }
 
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Its thread may have it too, for a moment.
+        self.close_store();
+    }
+}
+
 /// For the application.
 impl Engine {
+    /// Opens the store, if there is to be one; where it cannot be, [`check_store`](Self::check_store) says why.
     pub(crate) fn new(options: &Options) -> Self {
-        let state = State {
-            core: Client::new(options.for_core()),
-            counters: Counters::default(),
-            notices: VecDeque::new(),
-            waiters: HashMap::with_hasher(FixedState::with_seed(options.core.seed)),
-            sleeper: None,
-            room: Vec::new(),
-            watchers: Vec::new(),
-            watched: false,
-            link: 0,
-            is_open: false,
-            accepted: false,
-            last_end: None,
-            ending: None,
-            leaving: false,
-            writing: false,
-            blocked: false,
-            closed: false,
-        };
-        Self { state: Mutex::new(state), origin: Instant::now() }
+        let origin = Instant::now();
+        match options.store.as_ref().map(|store| Opened::open(store, EPOCH, options.core.seed)) {
+            None => Self::plain(options, origin, None),
+            Some(Err(error)) => Self::plain(options, origin, Some(error)),
+            Some(Ok((opened, restored))) => Self::with_store(options, origin, opened, restored),
+        }
     }
 
     pub(crate) fn publish(&self, publish: &Publish<'_>) -> Result<Delivery, PublishError> {
-        self.update(|state, now| state.publish(now, publish))
+        match self.publish_if(publish, |_| Ok::<_, Infallible>(())) {
+            Ok(result) => result,
+            Err(never) => match never {},
+        }
     }
 
     /// As [`publish`](Self::publish), unless more than `max` bytes wait to be written.
     pub(crate) fn try_publish(&self, publish: &Publish<'_>, max: usize) -> Result<Delivery, PublishError> {
-        self.update(|state, now| match state.core.outbox_bytes() {
+        self.publish_if(publish, |state| match state.core.outbox_bytes() {
             waiting if waiting > max => Err(PublishError::Busy { waiting }),
-            _ => state.publish(now, publish),
-        })
+            _ => Ok(()),
+        })?
     }
 
     /// As [`publish`](Self::publish), once no more than `max` bytes wait to be written.
@@ -114,12 +133,28 @@ impl Engine {
         publish: &Publish<'_>,
         max: usize,
     ) -> Poll<Result<Delivery, PublishError>> {
-        self.update(|state, now| {
+        let published = self.publish_if(publish, |state| {
             if state.core.outbox_bytes() > max && !state.closed {
                 state.room.push(cx.waker().clone());
-                return Poll::Pending;
+                return Err(());
             }
-            Poll::Ready(state.publish(now, publish))
+            Ok(())
+        });
+        published.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Publishes, if `admit` allows it.
+    fn publish_if<E>(
+        &self,
+        publish: &Publish<'_>,
+        admit: impl FnOnce(&mut State) -> Result<(), E>,
+    ) -> Result<Result<Delivery, PublishError>, E> {
+        if publish.qos > QoS::AtMostOnce && (self.store.is_some() || self.store_error.is_some()) {
+            return self.publish_stored(publish, admit);
+        }
+        self.update(|state, now| {
+            admit(state)?;
+            Ok(state.publish(now, publish))
         })
     }
 
@@ -194,20 +229,16 @@ impl Engine {
     /// Changes the state and lives by the core's law: what happened is collected, and the driver woken if there
     /// is something for it to do.
     pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State, karere_core::Instant) -> R) -> R {
-        let now = self.now();
-        let mut state = self.state.lock();
-        let result = change(&mut state, now);
-        state.collect();
-        let sleeper = if state.has_work() { state.sleeper.take() } else { None };
-        let others = state.others_to_wake();
-        drop(state);
-        sleeper.into_iter().chain(others).for_each(Waker::wake);
+        let (result, to_store) = self.inner.update(change);
+        if to_store {
+            self.store_records();
+        }
         result
     }
 
     /// Looks at the state.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
-        look(&mut self.state.lock())
+        look(&mut self.inner.state.lock())
     }
 
     /// A transport is open. Returns the connection's number.
@@ -340,11 +371,56 @@ impl Engine {
     }
 
     pub(crate) fn now(&self) -> karere_core::Instant {
-        karere_core::Instant::from_millis(self.origin.elapsed().as_millis() as u64)
+        self.inner.now()
+    }
+}
+
+impl Inner {
+    /// What [`Engine::update`] does, and whether there is something to be stored then.
+    #[inline]
+    fn update<R>(&self, change: impl FnOnce(&mut State, karere_core::Instant) -> R) -> (R, bool) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let result = change(&mut state, now);
+        state.collect();
+        let sleeper = if state.has_work() { state.sleeper.take() } else { None };
+        let others = state.others_to_wake();
+        let to_store = state.has_to_store();
+        drop(state);
+        sleeper.into_iter().chain(others).for_each(Waker::wake);
+        (result, to_store)
+    }
+
+    fn now(&self) -> karere_core::Instant {
+        EPOCH.plus_millis(self.origin.elapsed().as_millis() as u64)
     }
 }
 
 impl State {
+    fn new(core: Client, seed: u64) -> Self {
+        Self {
+            core,
+            counters: Counters::default(),
+            notices: VecDeque::new(),
+            records: Vec::new(),
+            identity: None,
+            waiters: HashMap::with_hasher(FixedState::with_seed(seed)),
+            sleeper: None,
+            room: Vec::new(),
+            watchers: Vec::new(),
+            watched: false,
+            link: 0,
+            is_open: false,
+            accepted: false,
+            last_end: None,
+            ending: None,
+            leaving: false,
+            writing: false,
+            blocked: false,
+            closed: false,
+        }
+    }
+
     fn publish(
         &mut self,
         now: karere_core::Instant,
@@ -371,8 +447,13 @@ impl State {
     fn collect(&mut self) {
         while let Some(event) = self.core.poll_event() {
             match &event {
+                Event::Record(number, record) => {
+                    self.records.push((*number, *record));
+                    continue;
+                }
                 Event::Message(_) => self.counters.messages_in += 1,
-                Event::Connected { .. } => {
+                Event::Connected { client_id, .. } => {
+                    self.identity = self.core.options().store.then(|| client_id.clone());
                     self.counters.reconnects += u64::from(self.counters.connects > 0);
                     self.counters.connects += 1;
                     (self.accepted, self.watched) = (true, true);

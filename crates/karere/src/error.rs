@@ -7,6 +7,7 @@ use std::sync::Arc;
 use karere_core::client;
 use karere_core::topic::{TopicError, TreeError};
 
+use crate::store::StoreError;
 use crate::{ConnAck, Disconnect, DropReason, Properties, ReasonCode};
 
 /// Why there is no connection.
@@ -31,6 +32,9 @@ pub enum ConnectError {
     /// The client is started already.
     #[error("the client is started already")]
     Running,
+    /// The [store](crate::Options::store) cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl ConnectError {
@@ -133,6 +137,9 @@ pub enum PublishError {
         /// The properties of its acknowledgement.
         properties: Properties,
     },
+    /// It cannot be kept; nothing was sent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// It waited, and was given up.
     #[error("the message was dropped: {0:?}")]
     Dropped(DropReason),

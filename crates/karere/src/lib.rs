@@ -32,6 +32,7 @@ mod options;
 mod outgoing;
 pub mod publish;
 mod request;
+pub mod store;
 #[cfg(feature = "tokio")]
 mod streams;
 pub mod subscribe;
@@ -66,5 +67,6 @@ pub use notice::{DriverEvent, Notice};
 pub use options::{CredentialsProvider, Options, Reconnect};
 pub use outgoing::{Payload, Publish};
 pub use request::{Subscribe, Unsubscribe};
+pub use store::{Durability, StoreError, StoreOptions, StoreStatus};
 #[cfg(feature = "tokio")]
 pub use subscription::{Messages, Subscription};

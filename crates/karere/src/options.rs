@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use karere_core::codec::{Properties, Version, Will};
 use karere_core::text::TextError;
 use karere_net::{Address, AddressError, Connector, Url};
 
-use crate::{Credentials, Handover, Text};
+use crate::{Credentials, Durability, Handover, StoreOptions, Text};
 
 /// What a client is told once: where the server is, what CONNECT says, and every limit.
 ///
@@ -50,6 +51,8 @@ pub struct Options {
     /// Bytes of QoS 0 messages that one stream keeps for a consumer that is behind; beyond it the oldest go
     /// first, counted in [`Counters::dropped`](crate::Counters::dropped). 16 MiB.
     pub stream_bytes_max: usize,
+    /// Where the session is kept over the end of the process; none.
+    pub store: Option<StoreOptions>,
 }
 
 /// When to connect again after the connection was lost.
@@ -94,6 +97,7 @@ impl Options {
             credentials: CredentialsProvider::new(Credentials::default),
             manual_ack: false,
             stream_bytes_max: 16 * 1024 * 1024,
+            store: None,
         }
     }
 
@@ -251,6 +255,42 @@ impl Options {
     }
 }
 
+/// The store.
+impl Options {
+    /// Keeps the session in the folder at `path`, over the end of the process: once publishing at QoS 1 or 2 has returned,
+    /// the message is sent whatever happens to the process, and a QoS 2 message that the application is done with does not
+    /// come again. See [`store`](crate::store).
+    ///
+    /// The session is then to outlive the connection at the server too: [`clean_start`](Self::clean_start) becomes false, and
+    /// the [session expiry](Self::session_expiry) a week where it was none; set them afterwards to have it otherwise. A folder
+    /// is for one server and one Client Identifier. The file system is used when the client is made; what is wrong with it
+    /// is an error of connecting ([`ConnectError::Store`](crate::ConnectError::Store)).
+    #[must_use]
+    pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
+        const WEEK: u32 = 7 * 24 * 3600;
+        self.store = Some(StoreOptions::new(path));
+        self.core.clean_start = false;
+        if self.core.session_expiry == 0 {
+            self.core.session_expiry = WEEK;
+        }
+        self
+    }
+
+    /// Bytes of messages that the store keeps; 64 MiB. Beyond it publishing at QoS 1 and 2 fails.
+    #[must_use]
+    pub fn store_bytes_max(mut self, bytes: u64) -> Self {
+        self.store.iter_mut().for_each(|store| store.bytes_max = bytes);
+        self
+    }
+
+    /// What a message in the store outlives before it goes on the wire; the loss of power.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.store.iter_mut().for_each(|store| store.durability = durability);
+        self
+    }
+}
+
 /// Limits.
 impl Options {
     /// The Receive Maximum that we announce: unacknowledged QoS > 0 messages towards us; 1,024.
@@ -373,6 +413,7 @@ impl fmt::Debug for Options {
             .field("core", &self.core)
             .field("reconnect", &self.reconnect)
             .field("manual_ack", &self.manual_ack)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

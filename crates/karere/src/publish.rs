@@ -6,7 +6,7 @@ use crate::blocking::{Client, LoopError};
 use crate::delivery::Delivery;
 use crate::options::Options;
 use crate::outgoing::Publish;
-use crate::{ConnectError, CorePublishError, Disconnection, Error, PublishError};
+use crate::{ConnectError, CorePublishError, Disconnection, Error, PublishError, StoreError};
 
 /// The longest that one pass of the loop waits; what it waits for ends it earlier.
 const PASS: Duration = Duration::from_secs(1);
@@ -54,10 +54,18 @@ pub fn multiple<'a>(
 /// Publishes; where the queue or the packet identifiers are used up, once acknowledgements have made room.
 fn publish_when_taken(client: &Client, message: &Publish<'_>) -> Result<Delivery, Error> {
     loop {
-        match client.publish(message.clone()) {
+        // Each by itself would wait for the disk.
+        let published = match client.driver().store_status() {
+            Some(_) => client.driver().publish(message.clone()),
+            None => client.publish(message.clone()),
+        };
+        match published {
             Err(PublishError::Refused(
                 CorePublishError::Full { .. } | CorePublishError::PacketIdsExhausted,
-            )) if client.queued() > 0 => {
+            ))
+            | Err(PublishError::Store(StoreError::Full { .. }))
+                if client.queued() + client.driver().inflight() > 0 =>
+            {
                 pass(client)?;
             }
             result => return Ok(result?),

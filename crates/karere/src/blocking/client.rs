@@ -153,7 +153,7 @@ impl Client {
     /// [`on_connect`](Self::on_connect). A former connection is closed.
     ///
     /// # Errors
-    /// [`ConnectError::Network`], [`ConnectError::Socket`].
+    /// [`ConnectError::Network`], [`ConnectError::Socket`], [`ConnectError::Store`].
     pub fn connect(&self) -> Result<(), ConnectError> {
         let result = self.connect_now(|| self.driver().connect());
         self.settle();
@@ -203,11 +203,12 @@ impl Client {
 impl Client {
     /// Publishes a message; what becomes of it says the [`Delivery`], and [`on_publish`](Self::on_publish).
     ///
-    /// Without a loop it is written before this returns. While the outbox holds more than
+    /// Without a loop it is written before this returns. With a [store](Options::store) it is with the operating system then,
+    /// and without a loop on the disk. While the outbox holds more than
     /// [`Options::outbox_bytes_max`], waits for the loop to write it; not in a callback.
     ///
     /// # Errors
-    /// [`PublishError::Refused`].
+    /// [`PublishError::Refused`], [`PublishError::Store`].
     pub fn publish<'a>(&self, message: impl Into<Publish<'a>>) -> Result<Delivery, PublishError> {
         let mut message = message.into();
         message.tracked |= self.inner.tracks.load(Ordering::Relaxed) && message.qos == QoS::AtMostOnce;
@@ -322,6 +323,7 @@ impl Client {
     /// [`LoopError`].
     pub fn loop_write(&self) -> Result<(), LoopError> {
         self.driver().unblock();
+        self.driver().await_store();
         let result = self.driver().write();
         self.settle();
         result
@@ -402,6 +404,9 @@ impl Client {
             return;
         }
         loop {
+            if !self.is_external() {
+                self.driver().await_store();
+            }
             self.write_if_allowed();
             let ours = self.inner.dispatcher.run(self, false);
             let work = self

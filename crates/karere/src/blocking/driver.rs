@@ -22,8 +22,8 @@ use crate::options::Options;
 use crate::outgoing::Publish;
 use crate::request::{Subscribe, Unsubscribe};
 use crate::{
-    AckToken, Auth, ConnectError, Disconnect, Disconnection, PacketId, PublishError, ReasonCode,
-    SubscribeError, Text,
+    AckToken, Auth, ConnectError, Disconnect, Disconnection, PacketId, PublishError, ReasonCode, StoreError,
+    StoreStatus, SubscribeError, Text,
 };
 
 /// How long we wait for the server to close after our DISCONNECT, where waiting is allowed.
@@ -41,7 +41,7 @@ const GATHER: Duration = Duration::from_micros(50);
 /// A program's turn: [`write`](Self::write), [`wait`](Self::wait), [`read`](Self::read) when it is ready,
 /// [`misc`](Self::misc), `take` and look at what came, [`acknowledge`](Self::acknowledge).
 pub struct Driver {
-    pub(super) engine: Engine,
+    pub(crate) engine: Engine,
     options: Mutex<Arc<Options>>,
     link: Mutex<Option<Arc<Link>>>,
     wake_up: Arc<WakeUp>,
@@ -72,9 +72,13 @@ impl Driver {
     /// # Errors
     /// The system's, when it gives no descriptor for the wake-up.
     pub fn new(options: Options) -> io::Result<Self> {
+        Self::on(Engine::new(&options), options)
+    }
+
+    pub(crate) fn on(engine: Engine, options: Options) -> io::Result<Self> {
         let wake_up = Arc::new(WakeUp::new()?);
         Ok(Self {
-            engine: Engine::new(&options),
+            engine,
             waker: Waker::from(Arc::clone(&wake_up)),
             wake_up,
             options: Mutex::new(Arc::new(options)),
@@ -86,7 +90,7 @@ impl Driver {
     /// Connects to the address of the options, blocking; CONNECT is in the outbox then.
     ///
     /// # Errors
-    /// [`ConnectError::Network`], [`ConnectError::Socket`].
+    /// [`ConnectError::Network`], [`ConnectError::Socket`], [`ConnectError::Store`].
     pub fn connect(&self) -> Result<(), ConnectError> {
         self.connect_if(|| true)
     }
@@ -106,6 +110,7 @@ impl Driver {
     /// # Errors
     /// As `connect`.
     pub fn open(&self) -> Result<Opened, ConnectError> {
+        self.engine.check_store()?;
         let options = self.options();
         Ok(Opened(options.connector.connect(&options.address, options.connect_timeout)?))
     }
@@ -154,9 +159,10 @@ impl Driver {
         Arc::clone(&self.options.lock())
     }
 
-    /// Changes the options; what concerns CONNECT takes effect at the next one.
+    /// Changes the options; what concerns CONNECT takes effect at the next one. The store stays what it was.
     pub fn set_options(&self, options: Options) {
-        let core = options.for_core();
+        let mut core = options.for_core();
+        core.store = self.engine.has_store();
         self.engine.update(|state, _| state.core.set_options(core));
         *self.options.lock() = Arc::new(options);
     }
@@ -316,6 +322,24 @@ impl Driver {
         self.wake_up.wake_up();
     }
 
+    /// Lends what is [woken up](Self::wake_up), for an event loop of the caller's. It is readable when there is something to do
+    /// that nobody is known to see to; see [`arm`](Self::arm).
+    #[must_use]
+    pub fn wake_socket(&self) -> sys::BorrowedSocket<'_> {
+        self.wake_up.socket()
+    }
+
+    /// From now on [`wake_socket`](Self::wake_socket) becomes readable once there is something to write or to take: for
+    /// what comes from elsewhere, as from a store. False when there is something already.
+    pub fn arm(&self) -> bool {
+        self.wake_up.clear();
+        self.engine.look(|state| {
+            let work = state.has_work();
+            state.sleeper = (!work).then(|| self.waker.clone());
+            !work
+        })
+    }
+
     /// Exchanges `batch`, which must be empty, for what has happened since; false when nothing has.
     pub fn take(&self, batch: &mut VecDeque<Notice>) -> bool {
         self.engine.take_notices(batch)
@@ -334,6 +358,39 @@ impl Driver {
     #[must_use]
     pub fn client_id(&self) -> Text {
         self.engine.look(|state| state.core.client_id().clone())
+    }
+
+    /// How the store is doing; none without one.
+    #[must_use]
+    pub fn store_status(&self) -> Option<StoreStatus> {
+        self.engine.store_status()
+    }
+
+    /// Whether the store that was asked for can be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Open`].
+    pub fn check_store(&self) -> Result<(), StoreError> {
+        self.engine.check_store()
+    }
+
+    /// Lets the store go, for another client to have it: until it is [taken again](Self::reopen_store), publishing at QoS > 0
+    /// fails.
+    pub fn close_store(&self) {
+        self.engine.close_store();
+    }
+
+    /// Takes the store again.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when somebody else has it now, [`StoreError::Open`] when somebody else has used it since.
+    pub fn reopen_store(&self) -> Result<(), StoreError> {
+        self.engine.reopen_store()
+    }
+
+    /// Waits until what is ready to go but for the disk can go, a second at most: for whoever has no loop that is woken then.
+    pub fn await_store(&self) {
+        self.engine.await_store();
     }
 
     /// What was done so far.
@@ -374,8 +431,11 @@ impl Driver {
     /// The connection is over: what the outbox holds (DISCONNECT with the reason) is tried, then it is closed.
     fn lost(&self, link: &Arc<Link>, why: Disconnection) -> LoopError {
         let why = match why {
-            // What the server said before it closed tells more than that it did.
-            Disconnection::Lost(_) => self.engine.end(link.number).unwrap_or(why),
+            // What the server said before it closed tells more than that it did, or the error of a write.
+            Disconnection::Lost(_) => {
+                let _ = (0..WRITES_MAX).all(|_| link.read(&self.engine).unwrap_or(false));
+                self.engine.end(link.number).unwrap_or(why)
+            }
             why => why,
         };
         if matches!(why, Disconnection::Error(_)) {
@@ -417,3 +477,6 @@ impl fmt::Debug for Opened {
         f.debug_struct("Opened").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,8 +137,10 @@ impl Task<'_> {
                     let _ = first.send(Ok(()));
                 }
             }
-            if let Err(why) = turn {
-                break why;
+            match turn {
+                Ok(()) => {}
+                Err(why @ Disconnection::Lost(_)) => break link.last_words().await.unwrap_or(why),
+                Err(why) => break why,
             }
         };
         link.farewell(&why).await;
@@ -370,6 +372,20 @@ impl<'a> Link<'a> {
             timer.as_mut().reset(at.max(tokio::time::Instant::now() + Duration::from_millis(1)));
         }
         Poll::Pending
+    }
+
+    /// What the server said before the connection was lost: that tells more than the error of a write.
+    async fn last_words(&mut self) -> Option<Disconnection> {
+        let heard = async {
+            loop {
+                if let Some(end) = self.shared.engine.end(self.number) {
+                    return Some(end);
+                }
+                poll_fn(|cx| self.stream.poll_read_ready(cx)).await.ok()?;
+                self.read().ok()?;
+            }
+        };
+        tokio::time::timeout(LINGER, heard).await.unwrap_or_default()
     }
 
     /// Closes: with what the outbox still holds, and not before the server has read it.

@@ -388,3 +388,35 @@ fn events_tell_of_the_connection_and_its_packets() {
     });
     script.join().unwrap();
 }
+
+#[test]
+fn what_the_server_said_last_is_told_though_a_write_finds_the_connection_reset() {
+    let peer = Peer::new();
+    let options = peer.options();
+    let (closed, gone) = std::sync::mpsc::channel();
+    let script = peer.script(move |peer| {
+        let (mut conn, _) = peer.welcome(false);
+        conn.wait_for_bytes();
+        conn.send(&Packet::Disconnect(karere::Disconnect::new(ReasonCode::ServerShuttingDown)));
+        // With bytes that it has not read: that resets the connection.
+        drop(conn);
+        closed.send(()).unwrap();
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(options).await.unwrap();
+        let mut events = client.events();
+        client.publish(("t", "1")).await.unwrap();
+        tokio::task::yield_now().await;
+        // On this thread the client does nothing meanwhile: it will write before it knows that there is something to read.
+        gone.recv_timeout(PATIENCE).unwrap();
+        client.publish(("t", "2")).await.unwrap();
+        let why = loop {
+            if let Some(Event::Disconnected(why)) = events.recv().await {
+                break why;
+            }
+        };
+        assert!(matches!(why, Disconnection::ByServer(_)), "{why}");
+    });
+    script.join().unwrap();
+}

@@ -14,5 +14,7 @@ mod one_shot;
 mod peer;
 #[cfg(feature = "tokio")]
 mod reconnecting;
+#[cfg(feature = "tokio")]
+mod stored;
 #[cfg(all(feature = "tls", feature = "tokio", feature = "websocket"))]
 mod transports;

@@ -101,6 +101,12 @@ impl Conn {
         }
     }
 
+    /// Waits until there is something to read, and does not read it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wait_for_bytes(&self) {
+        assert_ne!(self.stream.peek(&mut [0]).expect("the client went silent"), 0);
+    }
+
     pub(crate) fn packet(&mut self) -> Packet {
         self.next().expect("the client closed")
     }
