@@ -16,6 +16,7 @@ from ._errors import (
     PublishError,
     QueueFullError,
     RefusedError,
+    StoreError,
     SubscribeError,
     TimeoutError,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "ReasonCode",
     "RefusedError",
     "RetainHandling",
+    "StoreError",
     "Stream",
     "SubscribeError",
     "Subscription",

@@ -7,6 +7,7 @@
     +-- PublishError                                a message was refused or given up: `reason`
     |   +-- QueueFullError                          too many messages wait
     +-- SubscribeError                              every filter was refused: `reason`
+    +-- StoreError (also an OSError)                the store cannot be used
     +-- ClosedError                                 the client was closed by its own program
     +-- TimeoutError (also the built-in one)        what was waited for did not come in time
 
@@ -62,6 +63,10 @@ class QueueFullError(PublishError):
 
 class SubscribeError(Error):
     """The server has refused every filter, or has not answered."""
+
+
+class StoreError(Error, OSError):
+    """The client's store cannot be used: another process has it, or its disk fails or is full."""
 
 
 class ClosedError(Error):

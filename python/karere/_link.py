@@ -149,6 +149,8 @@ class Link:
         if socket >= 0:
             self.socket = os.dup(socket)
             self._loop.add_reader(self.socket, self._on_readable)
+            if self._native.wake_fileno() >= 0:
+                self._loop.add_reader(self._native.wake_fileno(), self._flush)
             self._watch_writing()
             self._set_timer()
         self._handle(events)
@@ -277,6 +279,8 @@ class Link:
         self._stop_writing()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self.socket)
+            if self._native.wake_fileno() >= 0:
+                self._loop.remove_reader(self._native.wake_fileno())
         os.close(self.socket)
         self.socket = -1
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, Union
 from ._enums import QoS, RetainHandling
 
 if TYPE_CHECKING:
+    import os
+    from typing import Literal
+
     from ._enums import Version
     from ._karere import Properties, Tls, Will
 
@@ -68,6 +71,14 @@ class ClientOptions(TypedDict, total=False):
     """Bytes that may wait for the socket before `publish` waits; 256 KiB."""
     stream_bytes_max: int
     """Bytes of QoS 0 messages that one stream keeps for its consumer; 16 MiB. The oldest go first."""
+    store: str | os.PathLike[str] | None
+    """A folder that keeps the session over the end of the process; none. `clean_start` is then False and
+    `session_expiry` a week, unless they are given."""
+    store_bytes_max: int
+    """Bytes of messages that the store keeps; 64 MiB. Beyond it `publish` waits, or without a connection fails."""
+    durability: Literal["fsync", "os", "none"]
+    """What a message in the store outlives before it is sent: "fsync" (the loss of power), "os" (the end of the process
+    in any way), "none" (the end of a process that closes its client)."""
 
 
 class Subscription(NamedTuple):

@@ -1,7 +1,7 @@
 """paho-mqtt's client on karere's core.
 
-What runs for each message is native (`karere._karere`); here is what a program sets, how connections are made and
-ended, and the loops.
+What runs for each message is native (`karere._karere`); here is how connections are made and ended, and what the
+native half calls.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from karere import _karere
 from . import _requests
 from ._callbacks import Callbacks
 from ._log import Logging
+from ._loop import Loops, time_func
 from ._names import *  # noqa: F403
 from ._names import (
     CONNACK_REFUSED_IDENTIFIER_REJECTED,
@@ -91,7 +92,6 @@ try:
 except ImportError:
     HAVE_DNS = False
 
-time_func = time.monotonic
 MQTTMessage = _karere.MQTTMessage
 MQTTMessageInfo = _karere.MQTTMessageInfo
 
@@ -111,7 +111,7 @@ _ARGUMENTS = ("callback_api_version", *_ARGUMENTS_1, "manual_ack")
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(Callbacks, Settings, Logging, _karere.PahoBase):
+class Client(Callbacks, Settings, Loops, Logging, _karere.PahoBase):
     """A client of an MQTT broker.
 
     Connect with `connect()`; let a loop work with `loop_start()` (a thread of its own), `loop_forever()` (this one) or
@@ -124,7 +124,8 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
 
         Arguments, in this order or by name: `callback_api_version` (VERSION1), `client_id`, `clean_session`,
         `userdata`, `protocol` (MQTTv311), `transport` ("tcp", "websockets" or "unix"), `reconnect_on_failure` (True),
-        `manual_ack`. What programs for 1.x write works too: `Client("id", True, userdata, MQTTv311, "tcp", True)`,
+        `manual_ack`, and by name only `store`, which paho lacks: a folder that keeps the session over the end of the
+        process. What programs for 1.x write works too: `Client("id", True, userdata, MQTTv311, "tcp", True)`,
         whose first argument is the client id. ValueError for a transport that is none, and for a `clean_session`
         that does not fit.
         """
@@ -150,6 +151,8 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         transport: str = "tcp",
         reconnect_on_failure: bool = True,
         manual_ack: bool = False,
+        *,
+        store: str | os.PathLike[str] | None = None,
     ) -> None:
         transport = transport.lower()
         if transport == "websocket":
@@ -164,18 +167,23 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
             if clean_session is not None:
                 raise ValueError("Clean session is not used for MQTT 5.0")
         elif clean_session is None:
-            clean_session = True
+            # A session that is kept here is to be kept there.
+            clean_session = store is None or client_id in ("", None)
         elif not clean_session and client_id in ("", None):
             raise ValueError("A client id must be provided if clean session is False.")
 
-        self._renew()
+        identifier = _client_id(client_id, protocol)
+        found = self._renew(store, bytes(identifier))
+        self._store = store
         self._make_locks()
         self._callback_api_version = callback_api_version
         self._tell(version2=callback_api_version == CallbackAPIVersion.VERSION2)
-        self._client_id: Any = _client_id(client_id, protocol)
+        self._client_id: Any = identifier
         self._clean_session = clean_session
         self._clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY
-        self._mqttv5_first_connect = True
+        # The first one of the session that the store has, if it has one.
+        self._has_session = found
+        self._mqttv5_first_connect = not found
         self._connect_properties: Properties | None = None
         self._userdata = userdata
         self._protocol = protocol
@@ -242,7 +250,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
     def reinitialise(self, client_id: str = "", clean_session: bool = True, userdata: Any = None) -> None:
         """Begins anew, as if the client had just been made."""
         self._sock_close()
-        Client.__init__(self, self._callback_api_version, client_id, clean_session, userdata)
+        Client.__init__(self, self._callback_api_version, client_id, clean_session, userdata, store=self._store)
 
     # What other libraries read or assign, and the native half must know.
 
@@ -300,7 +308,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         OSError when there is no connection.
         """
         if self._protocol == MQTTv5:
-            self._mqttv5_first_connect = True
+            self._mqttv5_first_connect = not self._has_session
         else:
             if clean_start != MQTT_CLEAN_START_FIRST_ONLY:
                 raise ValueError("Clean start only applies to MQTT V5")
@@ -535,154 +543,6 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         """The socket, or None without a connection."""
         return self._sock
 
-    # Loops
-
-    def loop(self, timeout: float = 1.0, max_packets: int = 1) -> MQTTErrorCode:
-        """Waits for the network at most `timeout` seconds and does what there is to be done.
-
-        MQTT_ERR_NO_CONN without a connection. `max_packets` is 1.x's, and has no meaning. ValueError for a negative
-        time.
-        """
-        if timeout < 0.0:
-            raise ValueError("Invalid timeout.")
-        return self._loop(timeout, False)
-
-    def _loop(self, timeout: float = 1.0, stay: bool = False) -> MQTTErrorCode:
-        if self._sock is None:
-            text = f"Client is not connected. Socket: None). Last known Connection State: {self._state.name}"
-            self._easy_log(MQTT_LOG_ERR, text)
-            return MQTT_ERR_NO_CONN
-        return MQTTErrorCode(self._run(timeout, stay))
-
-    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Reads what is there, for programs with a loop of their own around `socket()`."""
-        return MQTT_ERR_NO_CONN if self._sock is None else MQTTErrorCode(self._read())
-
-    def loop_write(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Writes what waits, for programs with a loop of their own: when `want_write()` says so."""
-        return MQTT_ERR_NO_CONN if self._sock is None else MQTTErrorCode(self._write())
-
-    def loop_misc(self) -> MQTTErrorCode:
-        """Keep Alive, for programs with a loop of their own: about every second."""
-        return MQTT_ERR_NO_CONN if self._sock is None else MQTTErrorCode(self._misc())
-
-    def loop_forever(
-        self, timeout: float = 1.0, max_packets: int = 1, retry_first_connection: bool = False
-    ) -> MQTTErrorCode:
-        """Runs the loop until `disconnect()` was called, connecting again whenever the connection is lost.
-
-        Without `reconnect_on_failure` also until then. OSError when the connection that `connect_async()` asked for
-        cannot be made, unless `retry_first_connection`. As the second argument True means that, a number is 1.x's
-        `max_packets`.
-        """
-        if isinstance(max_packets, bool):
-            retry_first_connection = max_packets
-        self._connect_first(retry_first_connection)
-        while True:
-            rc = MQTT_ERR_SUCCESS
-            while rc == MQTT_ERR_SUCCESS:
-                rc = self._loop(timeout, True)
-                if self._thread_terminate and self._is_drained():
-                    rc = MQTT_ERR_NOMEM
-            if self._is_to_end() or not self._reconnect_on_failure:
-                self._abandon()
-                return rc
-            self._reconnect_wait()
-            if self._is_to_end():
-                self._abandon()
-                return rc
-            self._connect_again()
-
-    def _connect_first(self, retry: bool) -> None:
-        while self._state is _CONNECT_ASYNC and not self._thread_terminate:
-            try:
-                self.reconnect()
-            except OSError:
-                # Nobody has taken the wish back meanwhile.
-                if self._state is _CONNECTING:
-                    self._state = _CONNECT_ASYNC
-                self._on_connect_failed()
-                if not retry:
-                    raise
-                self._easy_log(MQTT_LOG_DEBUG, "Connection failed, retrying")
-                self._reconnect_wait()
-
-    def _connect_again(self) -> None:
-        # Another thread may have connected, or be at it.
-        if self._sock is not None or self._connecting not in (None, threading.get_ident()) or not self._host:
-            return
-        try:
-            self.reconnect()
-        except OSError:
-            self._on_connect_failed()
-            self._easy_log(MQTT_LOG_DEBUG, "Connection failed, retrying")
-
-    def _is_to_end(self) -> bool:
-        return self._thread_terminate or self._state in (_DISCONNECTING, _DISCONNECTED)
-
-    def _reconnect_wait(self) -> None:
-        """Waits before the next attempt, unless somebody connects, disconnects or ends the loop meanwhile."""
-        with self._reconnect_delay_mutex:
-            delay = self._reconnect_delay
-            if delay is None:
-                delay = self._reconnect_min_delay
-            else:
-                delay = min(delay * 2, self._reconnect_max_delay)
-            self._reconnect_delay = delay
-        until = time_func() + delay
-        while True:
-            self._stirred.clear()
-            left = until - time_func()
-            if left <= 0 or self._is_to_end() or self._sock is not None:
-                return
-            self._stirred.wait(left)
-
-    def loop_start(self) -> MQTTErrorCode:
-        """Runs `loop_forever()` in a thread of its own. MQTT_ERR_INVAL when there is one."""
-        if self._thread is not None:
-            return MQTT_ERR_INVAL
-        self._thread_terminate = False
-        self._tell(interrupt=False)
-        name = self._client_id.decode(errors="replace") if isinstance(self._client_id, bytes) else self._client_id
-        self._thread = threading.Thread(target=self._thread_main, name=f"paho-mqtt-client-{name}", daemon=True)
-        self._thread.start()
-        return MQTT_ERR_SUCCESS
-
-    def loop_stop(self, force: bool = False) -> MQTTErrorCode:
-        """Ends that thread when what was published is sent and acknowledged. MQTT_ERR_INVAL when there is none.
-
-        `force` is 1.x's, and has no meaning.
-        """
-        thread = self._thread
-        if thread is None:
-            return MQTT_ERR_INVAL
-        self._end_loop()
-        if threading.current_thread() is not thread:
-            thread.join()
-        return MQTT_ERR_SUCCESS
-
-    def _end_loop(self) -> None:
-        self._thread_terminate = True
-        self._tell(interrupt=True)
-        self._stirred.set()
-        self._wake()
-
-    def _thread_main(self) -> None:
-        self._tell(guarded=True)
-        try:
-            while True:
-                try:
-                    self.loop_forever(retry_first_connection=True)
-                    return
-                except Exception as error:
-                    self._report(error)
-                if self._is_to_end():
-                    return
-                self._reconnect_wait()
-        finally:
-            self._tell(guarded=False, interrupt=False)
-            self._thread = None
-
     # What the native half calls
 
     def _on_connack(self, session_present: bool, code: int, block: bytes) -> int | None:
@@ -707,6 +567,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
         else:
             self._easy_log(MQTT_LOG_DEBUG, "Received CONNACK (%s, %s)", flags, code)
         self._mqttv5_first_connect = False
+        self._has_session = self._store is not None
         if self._callback_api_version == CallbackAPIVersion.VERSION2:
             self._call("on_connect", ConnectFlags(session_present), reason, properties)
         elif v5:
@@ -911,7 +772,7 @@ class Client(Callbacks, Settings, Logging, _karere.PahoBase):
             self._call("on_socket_unregister_write", sock)
 
 
-for _part in (Callbacks, Settings):
+for _part in (Callbacks, Settings, Loops):
     for _name, _function in vars(_part).items():
         if callable(_function) and hasattr(_function, "__qualname__"):
             # To a program, in what it is told of a wrong call, they are the client's.

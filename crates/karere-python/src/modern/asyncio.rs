@@ -90,11 +90,13 @@ impl Published {
 #[pymethods]
 impl LoopClient {
     #[new]
-    fn new(host: &str, port: Option<u16>, values: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn new(py: Python<'_>, host: &str, port: Option<u16>, values: &Bound<'_, PyDict>) -> PyResult<Self> {
         let options = config::options(host, port, values)?;
         let streams = Streams::new(options.core.seed, options.stream_bytes_max, options.manual_ack);
+        let driver = py.detach(|| Driver::new(options.clone()))?;
+        driver.check_store().map_err(|error| errors::store(py, &error))?;
         Ok(Self(Own::new(Arc::new(Shared {
-            driver: Driver::new(options.clone())?,
+            driver,
             options,
             streams: Mutex::new(streams),
             futures: Mutex::default(),
@@ -107,8 +109,9 @@ impl LoopClient {
     }
 
     /// Says which event loop it is. Streams are open from here on, again or for the first time.
-    fn bind(&self, create_future: Py<PyAny>, schedule: Py<PyAny>) -> PyResult<()> {
+    fn bind(&self, py: Python<'_>, create_future: Py<PyAny>, schedule: Py<PyAny>) -> PyResult<()> {
         let shared = self.0.get()?;
+        py.detach(|| shared.driver.reopen_store()).map_err(|error| errors::store(py, &error))?;
         let former = shared.hooks.lock().replace(Arc::new(Hooks { create_future, schedule }));
         drop(former);
         shared.streams.lock().open();
@@ -139,6 +142,14 @@ impl LoopClient {
         Ok(self.0.get()?.driver.with_socket(|socket| socket.as_raw_fd()).unwrap_or(-1))
     }
 
+    /// What becomes readable when the store has something to be written, for the event loop: `flush` is due then. -1 without
+    /// a store.
+    fn wake_fileno(&self) -> PyResult<i32> {
+        let shared = self.0.get()?;
+        let stored = shared.options.store.is_some();
+        Ok(if stored { shared.driver.wake_socket().as_raw_fd() } else { -1 })
+    }
+
     /// The socket can be read. Returns what the client has to look at itself, if there is something.
     fn read(&self, py: Python<'_>) -> PyResult<Option<Py<PyList>>> {
         let shared = self.0.get()?;
@@ -162,7 +173,11 @@ impl LoopClient {
         shared.scheduled.store(false, Ordering::Relaxed);
         shared.settle();
         shared.write();
-        shared.turn(py)
+        let rest = shared.turn(py)?;
+        if shared.options.store.is_some() && !shared.driver.arm() && !shared.driver.want_write() {
+            shared.schedule(py)?;
+        }
+        Ok(rest)
     }
 
     /// The socket takes bytes again. Returns as `read` does.
@@ -286,6 +301,8 @@ impl LoopClient {
             outcome::fail(py, &future, &error);
         }
         outcome::wake(py, woken);
+        // Another client may have it from here on.
+        py.detach(|| shared.driver.close_store());
         Ok(())
     }
 

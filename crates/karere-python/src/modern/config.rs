@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use karere::{Address, Options, Reconnect};
+use karere::{Address, Durability, Options, Reconnect};
 use karere_core::codec::{self, Version};
 use karere_core::topic::TopicName;
 use karere_net::address::{DEFAULT_PORT, DEFAULT_TLS_PORT};
@@ -92,6 +92,10 @@ impl Tls {
 pub(super) fn options(host: &str, port: Option<u16>, values: &Bound<'_, PyDict>) -> PyResult<Options> {
     let tls = values.get_item("tls")?.filter(|tls| !tls.is_none());
     let mut options = address(host, port, tls.as_ref())?;
+    // First: what it changes by itself may be said otherwise.
+    if let Some(store) = values.get_item("store")?.filter(|store| !store.is_none()) {
+        options = options.store(store.extract::<PathBuf>()?);
+    }
     let mut reconnect = Reconnect::default();
     let mut reconnects = true;
     let mut credentials = (None, None);
@@ -101,7 +105,7 @@ pub(super) fn options(host: &str, port: Option<u16>, values: &Bound<'_, PyDict>)
             continue;
         }
         match &*name.to_cow()? {
-            "tls" => {}
+            "tls" | "store" => {}
             "username" => credentials.0 = Some(value.extract::<String>()?),
             "password" => credentials.1 = Some(password(&value)?),
             "reconnect" => reconnects = value.extract()?,
@@ -168,7 +172,18 @@ fn set(options: Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Optio
         "queue_qos0" => options.queue_qos0(value.extract()?),
         "outbox_bytes_max" => options.outbox_bytes_max(value.extract()?),
         "stream_bytes_max" => options.stream_bytes_max(value.extract()?),
+        "store_bytes_max" => options.store_bytes_max(value.extract()?),
+        "durability" => options.durability(durability(&value.cast::<PyString>()?.to_cow()?)?),
         _ => return Err(PyTypeError::new_err(format!("Client() has no argument {name:?}"))),
+    })
+}
+
+fn durability(name: &str) -> PyResult<Durability> {
+    Ok(match name {
+        "fsync" => Durability::Fsync,
+        "os" => Durability::Os,
+        "none" => Durability::None,
+        _ => return Err(PyValueError::new_err(format!("durability {name:?}: there are fsync, os and none"))),
     })
 }
 

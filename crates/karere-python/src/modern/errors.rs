@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use karere::{
-    ConnectError, CorePublishError, CoreSubscribeError, Disconnection, PublishError, ReasonCode,
+    ConnectError, CorePublishError, CoreSubscribeError, Disconnection, PublishError, ReasonCode, StoreError,
     SubscribeError,
 };
 use karere_core::codec::Properties;
@@ -49,6 +49,7 @@ pub(super) fn connect(py: Python<'_>, error: &ConnectError) -> PyErr {
         }
         ConnectError::Lost(why) => lost(py, why),
         ConnectError::Closed => closed(py),
+        ConnectError::Store(error) => store(py, error),
         _ => exception(py, "ConnectError", error, None, None),
     }
 }
@@ -78,6 +79,11 @@ pub(super) fn disconnected(py: Python<'_>, why: &Disconnection) -> PyErr {
     }
 }
 
+/// A store that cannot be used.
+pub(crate) fn store(py: Python<'_>, error: &StoreError) -> PyErr {
+    exception(py, "StoreError", error, None, None)
+}
+
 pub(super) fn publish(py: Python<'_>, error: &PublishError) -> PyErr {
     match error {
         PublishError::Refused(
@@ -86,12 +92,12 @@ pub(super) fn publish(py: Python<'_>, error: &PublishError) -> PyErr {
             | CorePublishError::TopicAliasInvalid(_)
             | CorePublishError::TooLarge { .. },
         ) => PyValueError::new_err(error.to_string()),
-        PublishError::Refused(CorePublishError::Full { .. } | CorePublishError::PacketIdsExhausted) => {
-            exception(py, "QueueFullError", error, None, None)
-        }
+        PublishError::Refused(CorePublishError::Full { .. } | CorePublishError::PacketIdsExhausted)
+        | PublishError::Store(StoreError::Full { .. }) => exception(py, "QueueFullError", error, None, None),
         PublishError::Rejected { reason, properties } => {
             exception(py, "PublishError", error, Some(*reason), Some(properties))
         }
+        PublishError::Store(error) => store(py, error),
         PublishError::TimedOut => timed_out(py, &error.to_string()),
         PublishError::Closed => closed(py),
         _ => exception(py, "PublishError", error, None, None),

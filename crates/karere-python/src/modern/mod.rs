@@ -5,7 +5,7 @@ mod asyncio;
 mod claim;
 mod config;
 mod enums;
-mod errors;
+pub(crate) mod errors;
 mod fork;
 mod message;
 mod outcome;

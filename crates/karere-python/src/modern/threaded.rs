@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use karere::blocking::{Client, LoopError};
 use karere::{
-    Answer, ConnectError, CorePublishError, Disconnection, Options, PacketId, PublishError, SubscribeError,
+    Answer, ConnectError, CorePublishError, Disconnection, Options, PacketId, PublishError, StoreError,
+    SubscribeError,
 };
 use karere_core::client::AckToken;
 use karere_core::codec::ReasonCode;
@@ -65,11 +66,12 @@ struct Asked {
 #[pymethods]
 impl ThreadClient {
     #[new]
-    fn new(host: &str, port: Option<u16>, values: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn new(py: Python<'_>, host: &str, port: Option<u16>, values: &Bound<'_, PyDict>) -> PyResult<Self> {
         let options = config::options(host, port, values)?;
         let streams = Streams::new(options.core.seed, options.stream_bytes_max, options.manual_ack);
         // By hand towards the Rust client: the streams say when a message is done with.
-        let client = Client::new(options.clone().manual_ack(true));
+        let client = py.detach(|| Client::new(options.clone().manual_ack(true)));
+        client.driver().check_store().map_err(|error| errors::store(py, &error))?;
         let shared = Arc::new(Shared {
             client,
             options,
@@ -89,6 +91,7 @@ impl ThreadClient {
         if client.is_connected() {
             return Err(PyRuntimeError::new_err("this client is connected already"));
         }
+        py.detach(|| client.driver().reopen_store()).map_err(|error| errors::store(py, &error))?;
         shared.asked.lock().closed = false;
         shared.streams.lock().open();
         py.detach(|| client.connect()).map_err(|error| errors::connect(py, &error))?;
@@ -120,6 +123,8 @@ impl ThreadClient {
             shared.client.disconnect_with(&disconnect);
             shared.client.loop_stop();
             shared.close(&End::Closed);
+            // Another client may have it from here on.
+            shared.client.driver().close_store();
         });
         Ok(())
     }
@@ -148,7 +153,7 @@ impl ThreadClient {
         let payload = request::payload(py, payload)?;
         let topic = topic.to_cow()?;
         let publish = request::publish(&topic, payload.as_bytes(), qos, retain, properties)?;
-        let max = shared.options.core.outbox_bytes_max;
+        let (max, has_store) = (shared.options.core.outbox_bytes_max, shared.options.store.is_some());
         if driver.outbox_bytes() > max {
             shared.pause_while(py, None, || driver.is_connected() && driver.outbox_bytes() > max / 2)?;
         }
@@ -156,12 +161,21 @@ impl ThreadClient {
             return Err(errors::closed(py));
         }
         loop {
-            // The interpreter is kept: this encodes and wakes the thread, and waits for nothing.
-            match driver.publish(publish.clone()) {
+            let published = if has_store {
+                // It writes to a file, and that can take its time.
+                py.detach(|| driver.publish(publish.clone()))
+            } else {
+                // The interpreter is kept: this encodes and wakes the thread, and waits for nothing.
+                driver.publish(publish.clone())
+            };
+            match published {
                 Ok(delivery) => return Ok(delivery.into()),
-                Err(PublishError::Refused(
-                    CorePublishError::Full { .. } | CorePublishError::PacketIdsExhausted,
-                )) if driver.is_connected() => {
+                Err(
+                    PublishError::Refused(
+                        CorePublishError::Full { .. } | CorePublishError::PacketIdsExhausted,
+                    )
+                    | PublishError::Store(StoreError::Full { .. }),
+                ) if driver.is_connected() => {
                     let waiting = || driver.queued() + driver.inflight();
                     let enough = waiting() / 4 * 3;
                     shared.pause_while(py, None, || driver.is_connected() && waiting() > enough)?;

@@ -1,9 +1,11 @@
 //! `PahoBase`: what `karere.paho.client.Client` is made on.
 
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use karere::StoreOptions;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -14,6 +16,7 @@ use super::message::MQTTMessage;
 use super::open::{self, PyWill, Request};
 use super::publish::{self, Arguments};
 use super::state::Inner;
+use super::stored;
 use super::subscribe::{self, Asked};
 use super::turn;
 
@@ -40,10 +43,17 @@ impl PahoBase {
         Ok(Self { inner: Mutex::new(Arc::new(Inner::new(open::options())?)) })
     }
 
-    /// Forgets everything.
-    fn _renew(&self) -> PyResult<()> {
-        *self.inner.lock() = Arc::new(Inner::new(open::options())?);
-        Ok(())
+    /// Forgets everything. With `store` the session is in that folder, and what is there of it comes back; True if there is.
+    #[pyo3(signature = (store=None, client_id=Vec::new()))]
+    fn _renew(&self, py: Python<'_>, store: Option<PathBuf>, client_id: Vec<u8>) -> PyResult<bool> {
+        let former = self.inner();
+        py.detach(|| former.let_store_go());
+        let (inner, found) = match store {
+            None => (Arc::new(Inner::new(open::options())?), false),
+            Some(path) => stored::open(py, &StoreOptions::new(path), client_id)?,
+        };
+        *self.inner.lock() = inner;
+        Ok(found)
     }
 
     /// The child of a fork: nothing of the parent's is touched, and its connection's descriptor is closed here.
@@ -152,10 +162,10 @@ impl PahoBase {
     }
 
     /// Whether bytes wait to be written.
-    fn want_write(&self) -> bool {
+    pub(super) fn want_write(&self) -> bool {
         let inner = self.inner();
         let state = inner.state();
-        !state.over && state.core.outbox_bytes() > 0
+        !state.over && (state.core.outbox_bytes() > 0 || inner.waits_for_store(&state))
     }
 
     /// Gives up all messages at QoS 1 and 2 that are not acknowledged, and returns them.
@@ -164,6 +174,7 @@ impl PahoBase {
         let (messages, tickets) = {
             let mut state = inner.state();
             let messages = state.core.drain();
+            inner.collect(&mut state);
             let tickets: Vec<_> = messages.iter().map(|(id, _)| state.tickets.remove(id)).collect();
             (messages, tickets)
         };

@@ -18,6 +18,7 @@ pub(super) mod rc {
     pub(in crate::paho) const PAYLOAD_SIZE: i32 = 9;
     pub(in crate::paho) const NOT_SUPPORTED: i32 = 10;
     pub(in crate::paho) const UNKNOWN: i32 = 13;
+    pub(in crate::paho) const ERRNO: i32 = 14;
     pub(in crate::paho) const QUEUE_SIZE: i32 = 15;
     pub(in crate::paho) const KEEPALIVE: i32 = 16;
 }

@@ -11,6 +11,7 @@ mod message;
 mod open;
 mod publish;
 mod state;
+mod stored;
 mod subscribe;
 mod turn;
 

@@ -137,7 +137,8 @@ fn as_paho(before: &Options) -> Options {
         clean_start_each: true,
         properties_verbatim: true,
         eager: true,
-        resend: Resend::Always,
+        // A server that has lost the session is to have no message twice that it has answered with PUBREC.
+        resend: if before.store { Resend::WithSession } else { Resend::Always },
         resume_by_hand: true,
         ack_order: AckOrder::AsAsked,
         handover: Handover::OnRelease,
@@ -156,7 +157,7 @@ pub(super) fn options() -> Options {
     Options { inflight_max: 20, version: Version::V311, ..as_paho(&Options::default()) }
 }
 
-fn text(what: &str, bytes: Vec<u8>) -> PyResult<Text> {
+pub(super) fn text(what: &str, bytes: Vec<u8>) -> PyResult<Text> {
     Text::from_bytes(bytes.into()).map_err(|error| PyValueError::new_err(format!("{what}: {error}")))
 }
 

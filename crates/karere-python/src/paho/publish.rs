@@ -103,7 +103,8 @@ fn put(inner: &Inner, message: &Outgoing<'_>) -> (u16, Arc<Ticket>) {
     let result = if full {
         Err(rc::QUEUE_SIZE)
     } else {
-        state.core.publish(now, *message).map_err(|error| code_of(&error, online))
+        let published = state.core.publish(now, *message).map_err(|error| code_of(&error, online));
+        published.and_then(|id| inner.keep_published(&mut state, message).map(|()| id))
     };
     let (id, ticket) = match result {
         Ok(id) => {

@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use karere_core::Instant;
-use karere_core::client::{Client, DropReason, Event, Options, Received};
+use karere::store::SessionStore;
+use karere_core::client::{Client, DropReason, Event, Options, Received, Record};
 use karere_core::codec::{PacketId, Properties, ReasonCode};
 use karere_core::session::AckToken;
+use karere_core::store::StoreSequence;
+use karere_core::{Instant, Text};
 use karere_net::sys::WakeUp;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -27,6 +29,9 @@ pub(super) struct Inner {
     pub(super) filters: Mutex<Filters>,
     pub(super) wake_up: WakeUp,
     pub(super) flags: Flags,
+    pub(super) store: OnceLock<Arc<SessionStore>>,
+    /// Loops that run, and are woken when there is something to write.
+    pub(super) loops: AtomicUsize,
     /// Counts what callbacks are looked up anew for.
     pub(super) callbacks: AtomicU64,
     start: std::time::Instant,
@@ -78,6 +83,9 @@ pub(super) struct State {
     pub(super) over: bool,
     /// `max_queued_messages`; 0 is none.
     pub(super) queue_max: usize,
+    /// What is to be stored and was not given to the store yet, and the Client Identifier where it does not know it.
+    pub(super) records: Vec<(StoreSequence, Record)>,
+    pub(super) identity: Option<Text>,
 }
 
 /// What is to be told to Python, in order.
@@ -104,8 +112,12 @@ pub(super) enum Item {
 
 impl Inner {
     pub(super) fn new(options: Options) -> io::Result<Self> {
+        Self::with(Client::new(options))
+    }
+
+    pub(super) fn with(core: Client) -> io::Result<Self> {
         let state = State {
-            core: Client::new(options),
+            core,
             tickets: HashMap::default(),
             unacknowledged: HashMap::default(),
             number: 0,
@@ -115,6 +127,8 @@ impl Inner {
             leaving: false,
             over: true,
             queue_max: 0,
+            records: Vec::new(),
+            identity: None,
         };
         Ok(Self {
             state: Mutex::new(state),
@@ -123,6 +137,8 @@ impl Inner {
             filters: Mutex::default(),
             wake_up: WakeUp::new()?,
             flags: Flags::default(),
+            store: OnceLock::new(),
+            loops: AtomicUsize::new(0),
             callbacks: AtomicU64::new(0),
             start: std::time::Instant::now(),
         })
@@ -183,6 +199,12 @@ impl Inner {
 
     /// Takes what has happened from the core, and settles what nobody wants to be called for.
     pub(super) fn collect(&self, state: &mut State) {
+        self.gather(state);
+        self.keep(state);
+    }
+
+    /// The same, without giving the store what it is to have.
+    pub(super) fn gather(&self, state: &mut State) {
         let wanted = self.is(&self.flags.on_publish);
         let mut batch = None;
         while let Some(event) = state.core.poll_event() {
@@ -208,6 +230,10 @@ impl Inner {
 impl State {
     fn item(&mut self, event: Event, on_publish: bool) -> Option<Item> {
         Some(match event {
+            Event::Record(number, record) => {
+                self.records.push((number, record));
+                return None;
+            }
             Event::Message(received) => Item::Message(received),
             Event::Published { packet_id, reason, properties } => {
                 let ticket = self.tickets.remove(&packet_id);
@@ -228,15 +254,13 @@ impl State {
                 ticket.settle();
                 return None;
             }
-            Event::Connected { .. } => {
+            Event::Connected { ref client_id, .. } => {
+                self.identity = self.core.options().store.then(|| client_id.clone());
                 // What waited offline is on its way.
                 self.tickets.values().for_each(|ticket| ticket.go());
                 Item::Event(Box::new(event))
             }
-            Event::Unanswered { .. }
-            | Event::SessionLost
-            | Event::Resubscribed { .. }
-            | Event::Record(..) => {
+            Event::Unanswered { .. } | Event::SessionLost | Event::Resubscribed { .. } => {
                 return None;
             }
             event => Item::Event(Box::new(event)),

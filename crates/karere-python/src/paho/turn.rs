@@ -30,6 +30,7 @@ const ASIDE: Duration = Duration::from_millis(1);
 /// With `stay` it goes on until the time is up, the connection has ended, or the flag `interrupt` is set.
 pub(super) fn run(slf: &Bound<'_, PahoBase>, timeout: f64, stay: bool) -> PyResult<i32> {
     let inner = slf.get().inner();
+    let _looping = inner.looping();
     let patience = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
     let deadline = Instant::now().checked_add(patience);
     loop {
@@ -113,6 +114,7 @@ pub(super) fn flush(slf: &Bound<'_, PahoBase>, inner: &Inner) -> PyResult<i32> {
 
 fn write_now(slf: &Bound<'_, PahoBase>, inner: &Inner) -> PyResult<i32> {
     let Some(link) = inner.link() else { return Ok(rc::NO_CONN) };
+    slf.py().detach(|| inner.await_store());
     let written =
         if link.plain { slf.py().detach(|| link.write(inner)) } else { write_in_python(slf, inner, &link)? };
     if written == Written::Blocked {
@@ -123,7 +125,7 @@ fn write_now(slf: &Bound<'_, PahoBase>, inner: &Inner) -> PyResult<i32> {
     drop(link);
     let told = dispatch(slf, inner)?;
     if inner.is(&inner.flags.watched) {
-        let more = inner.state().has_to_write();
+        let more = slf.get().want_write();
         let name = if more { "_call_socket_register_write" } else { "_call_socket_unregister_write" };
         slf.call_method0(name)?;
     }

@@ -44,6 +44,27 @@ impl Delivery {
         }
     }
 
+    /// Blocks until the message is in the client's store, as its `durability` says, and returns True; False without a store
+    /// and at QoS 0. After `timeout` seconds TimeoutError.
+    #[pyo3(signature = (timeout=None))]
+    fn wait_stored(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let delivery = self.0.get()?;
+        let deadline = deadline(timeout)?;
+        loop {
+            match py.detach(|| delivery.wait_stored(Some(pass(deadline)))) {
+                Ok(stored) => return Ok(stored),
+                Err(error) if is_over(deadline) => return Err(errors::publish(py, &error)),
+                Err(_) => py.check_signals()?,
+            }
+        }
+    }
+
+    /// Whether the message is in the client's store: only from then on it may be on its way.
+    #[getter]
+    fn stored(&self) -> PyResult<bool> {
+        Ok(self.0.get()?.is_stored())
+    }
+
     /// Whether it has come to an end, good or bad.
     #[getter]
     fn done(&self) -> PyResult<bool> {
