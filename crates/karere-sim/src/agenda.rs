@@ -41,8 +41,23 @@ pub(crate) enum Step {
     Greeted(usize),
     /// What a session records is stored.
     SlotStored(u32, StoreSequence),
+    /// What a session keeps is stored; or what it holds back.
+    SlotKept(u32, u64),
+    SlotHeld(u32, u64),
     /// A session's deadline.
     SlotClock(u32),
+    /// The broker's store takes what is to be written, in this life of the broker's.
+    Take(u32),
+    /// Its sync ends.
+    Synced(u32),
+    /// Who waited for the disk has their turn.
+    Go(u32),
+    /// The broker is killed, for the time that the plan numbers so; or is there again.
+    Kill(usize),
+    Revive(u32),
+    /// The disk makes the trouble that the plan numbers so, or no more.
+    Trouble(usize),
+    Mend,
 }
 
 /// Steps in the order of their times; those of one time in an order that the seed decides, step by step, so that
@@ -72,6 +87,15 @@ impl Agenda {
             Step::Greeted(wire) => (12, wire),
             Step::SlotStored(place, _) => (13, place as usize),
             Step::SlotClock(place) => (14, place as usize),
+            Step::SlotKept(place, _) => (15, place as usize),
+            Step::SlotHeld(place, _) => (16, place as usize),
+            Step::Take(life) => (17, life as usize),
+            Step::Synced(life) => (18, life as usize),
+            Step::Go(life) => (19, life as usize),
+            Step::Kill(number) => (20, number),
+            Step::Revive(life) => (21, life as usize),
+            Step::Trouble(number) => (22, number),
+            Step::Mend => (23, 0),
         };
         let tie = mix(self.seed ^ at << 24 ^ kind << 16 ^ number as u64);
         self.heap.push(Reverse((at, tie, step)));

@@ -5,8 +5,9 @@ use karere_core::Instant;
 use karere_core::connection::Outbox;
 
 use crate::agenda::{Agenda, End, Step};
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::history::{History, Letter, Note};
+use crate::host;
 use crate::plan::Weather;
 use crate::tap::Tap;
 use crate::wire::Wire;
@@ -21,6 +22,8 @@ pub(crate) struct Around {
     pub(crate) wires: Vec<Wire>,
     pub(crate) history: History,
     pub(crate) faults: Faults,
+    /// Where in the history the step began that is done now.
+    pub(crate) began: usize,
     /// No more trouble: everything that is on its way is to arrive.
     pub(crate) settling: bool,
     weather: Weather,
@@ -28,6 +31,9 @@ pub(crate) struct Around {
 
 /// Where the actors' timeline begins, so that nothing depends on its being 0.
 const BEGINNING_MILLIS: u64 = 1_000_000;
+
+/// When that was, from 1970.
+const WALL_MILLIS: u64 = 1_790_000_000_000;
 
 impl Around {
     pub(crate) fn new(seed: u64, faults: Faults, weather: Weather) -> Self {
@@ -38,9 +44,15 @@ impl Around {
             wires: Vec::new(),
             history: History::default(),
             faults,
+            began: 0,
             settling: false,
             weather,
         }
+    }
+
+    /// What the clock on the wall says, if nobody turns it: milliseconds since 1970.
+    pub(crate) fn wall_millis(&self) -> u64 {
+        WALL_MILLIS + self.now
     }
 
     /// Now, as the core knows it.
@@ -77,7 +89,10 @@ impl Around {
 
     /// Takes what waits in an outbox, for the driver to write, and shows it to `tap`: it counts as sent from now on.
     pub(crate) fn take(&mut self, wire: usize, to: End, outbox: &mut Outbox, tap: &mut Tap) -> Bytes {
-        let bytes = outbox.copy_to_bytes(outbox.remaining());
+        let mut bytes = outbox.copy_to_bytes(outbox.remaining());
+        if to == End::Client && self.faults.is(Fault::ReuseNumber) {
+            bytes = host::reuse_number(&mut self.faults, tap.version(), &bytes);
+        }
         tap.sent(self, wire, to, &bytes);
         bytes
     }

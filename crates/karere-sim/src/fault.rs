@@ -2,67 +2,80 @@
 
 use std::str::FromStr;
 
-/// What is done wrong on purpose, in the host or on the wire, to see that a checker sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A delivery at QoS > 0 is left out, and the publisher is told that all is well.
-    DropAcknowledged,
-    /// A message is acknowledged and never routed.
-    AcknowledgeUnrouted,
-    /// A delivery is made twice.
-    DeliverTwice,
-    /// Two messages of one publisher are routed in the wrong order.
-    SwapOrder,
-    /// A new subscription gets none of its retained messages.
-    ForgetRetained,
-    /// A retained message is not replaced by the next.
-    KeepOldRetained,
-    /// The broker does not see the client's Receive Maximum.
-    ExceedQuota,
-    /// The broker does not see the client's Maximum Packet Size.
-    ExceedPacketSize,
-    /// A QoS 2 message that was sent to one member of a group is given to another too, when its connection is lost.
-    MoveQoS2,
-    /// A message of a group is given to each of its members.
-    ShareWithAll,
-    /// A subscription is forgotten when its session is resumed.
-    ForgetSubscription,
-    /// A Will is not sent.
-    ForgetWill,
-    /// A Will is sent although the client has said goodbye.
-    WillAfterGoodbye,
-    /// What a connection has brought is forgotten with the connection: it is neither routed nor answered.
-    ForgetWork,
-    /// What a connection has brought is done behind what the next connection of its client brings.
-    LateWork,
+/// A fault with its name, and what is wrong with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// What `--fault` takes.
+    pub name: &'static str,
+    /// Which it is.
+    pub fault: Fault,
+    /// What it does.
+    pub what: &'static str,
 }
 
-/// A fault by its name, and its description: what `--fault` takes.
-pub const FAULTS: [(&str, Fault); 15] = [
-    ("drop-acknowledged", Fault::DropAcknowledged),
-    ("acknowledge-unrouted", Fault::AcknowledgeUnrouted),
-    ("deliver-twice", Fault::DeliverTwice),
-    ("swap-order", Fault::SwapOrder),
-    ("forget-retained", Fault::ForgetRetained),
-    ("keep-old-retained", Fault::KeepOldRetained),
-    ("exceed-quota", Fault::ExceedQuota),
-    ("exceed-packet-size", Fault::ExceedPacketSize),
-    ("move-qos2", Fault::MoveQoS2),
-    ("share-with-all", Fault::ShareWithAll),
-    ("forget-subscription", Fault::ForgetSubscription),
-    ("forget-will", Fault::ForgetWill),
-    ("will-after-goodbye", Fault::WillAfterGoodbye),
-    ("forget-work", Fault::ForgetWork),
-    ("late-work", Fault::LateWork),
-];
+macro_rules! faults {
+    ($($name:literal $fault:ident $what:literal;)*) => {
+        /// What is done wrong on purpose, in the host, on its disk or on the wire, to see that a checker sees it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Fault {
+            $(#[doc = $what] $fault,)*
+        }
+
+        /// All of them.
+        pub const FAULTS: &[Named] = &[$(Named { name: $name, fault: Fault::$fault, what: $what },)*];
+    };
+}
+
+faults! {
+    "drop-acknowledged" DropAcknowledged "A delivery at QoS > 0 is left out, and the publisher is told that all is well.";
+    "acknowledge-unrouted" AcknowledgeUnrouted "A message is acknowledged and never routed.";
+    "deliver-twice" DeliverTwice "A delivery is made twice.";
+    "swap-order" SwapOrder "Two messages of one publisher are routed in the wrong order.";
+    "forget-retained" ForgetRetained "A new subscription gets none of its retained messages.";
+    "keep-old-retained" KeepOldRetained "A retained message is not replaced by the next.";
+    "exceed-quota" ExceedQuota "The broker does not see the client's Receive Maximum.";
+    "exceed-packet-size" ExceedPacketSize "The broker does not see the client's Maximum Packet Size.";
+    "move-qos2" MoveQoS2 "A QoS 2 message that was sent to one member of a group is given to another too, when its connection is lost.";
+    "share-with-all" ShareWithAll "A message of a group is given to each of its members.";
+    "forget-subscription" ForgetSubscription "A subscription is forgotten when its session is resumed.";
+    "forget-will" ForgetWill "A Will is not sent.";
+    "will-after-goodbye" WillAfterGoodbye "A Will is sent although the client has said goodbye.";
+    "forget-work" ForgetWork "What a connection has brought is forgotten with the connection: it is neither routed nor answered.";
+    "late-work" LateWork "What a connection has brought is done behind what the next connection of its client brings.";
+    "acknowledge-early" AcknowledgeEarly "PUBACK or PUBREC leaves before what it promises is stored.";
+    "skip-sync" SkipSync "One sync of three is left out, and counts as done.";
+    "acknowledge-in-doubt" AcknowledgeInDoubt "A write or a sync that has failed counts as done.";
+    "commit-out-of-order" CommitOutOfOrder "One batch of three is written behind the next one.";
+    "split-group" SplitGroup "A QoS 2 message and its identifier are not stored in one step.";
+    "send-before-stored" SendBeforeStored "A QoS 2 message is sent before it is stored.";
+    "forget-received" ForgetReceived "That PUBREC has come is not stored.";
+    "release-early" ReleaseEarly "PUBREL leaves before the PUBREC that it answers is stored.";
+    "complete-early" CompleteEarly "PUBCOMP leaves before the release is stored.";
+    "confirm-early" ConfirmEarly "SUBACK leaves before the subscription is stored.";
+    "welcome-early" WelcomeEarly "CONNACK leaves before the session is stored.";
+    "release-twice" ReleaseTwice "A message that two sessions keep is removed from the store when one is done with it.";
+    "ignore-again" IgnoreAgain "What comes with DUP is answered, never routed, though it never came before.";
+    "forget-queued" ForgetQueued "A restart forgets the last message of each session.";
+    "deliver-second-copy" DeliverSecondCopy "A restart forgets which QoS 2 messages have come, and takes the second copy for a new one.";
+    "release-again" ReleaseAgain "A restart forgets for which QoS 2 messages PUBREC has come.";
+    "renumber" Renumber "A restart gives what was sent other packet identifiers.";
+    "reuse-number" ReuseNumber "A message is sent under a packet identifier that is in use.";
+    "swap-queue" SwapQueue "A restart changes the order of two messages.";
+    "drop-retain" DropRetain "A restart forgets RETAIN.";
+    "outlive-expiry" OutliveExpiry "A restart forgets when messages expire.";
+    "expire-late" ExpireLate "A session expires as if its client had left at the restart.";
+    "lose-will" LoseWill "A restart forgets Wills.";
+    "lose-subscription" LoseSubscription "A restart forgets a subscription.";
+    "lose-retained" LoseRetained "A restart forgets a retained message.";
+}
 
 impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = FAULTS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, fault)| *fault).ok_or_else(|| {
-            let names: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
+        let found = FAULTS.iter().find(|known| known.name == name);
+        found.map(|known| known.fault).ok_or_else(|| {
+            let names: Vec<&str> = FAULTS.iter().map(|known| known.name).collect();
             format!("no such fault: {name}. There are: {}", names.join(", "))
         })
     }

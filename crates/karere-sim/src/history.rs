@@ -73,22 +73,71 @@ pub(crate) enum Note {
     Detached { session: u32 },
     /// It is over.
     Ended { session: u32, counters: SlotCounters },
-    /// A subscription is in force.
-    Subscribed { session: u32, filter: String, options: SubscribeOptions, id: Option<u32> },
+    /// A subscription is in force; the packet with this identifier asked for it.
+    Subscribed { session: u32, filter: String, options: SubscribeOptions, id: Option<u32>, by: (usize, u16) },
     /// It is no more.
-    Unsubscribed { session: u32, filter: String },
+    Unsubscribed { session: u32, filter: String, by: (usize, u16) },
     /// The broker has found the receivers of a message; `wire` brought it, none did a Will.
     Routed { message: u64, session: u32, wire: Option<usize> },
-    /// A message without payload has removed what is retained for its topic.
-    Cleared { topic: String },
+    /// A message without payload has removed what is retained for its topic; the packet with this identifier brought it.
+    Cleared { topic: String, by: Option<(usize, u16)> },
     /// A session was given a message; `group` as a member of one.
     Given { session: u32, message: u64, group: bool, how: Delivered },
+    /// What a session keeps is written down under this packet identifier.
+    Kept { session: u32, id: u16 },
+    /// It has lost it to another member of its group.
+    Moved { session: u32, message: u64 },
     /// A PUBLISH for a client was written.
-    Sent { wire: usize, message: u64, qos: QoS, dup: bool },
+    Sent { wire: usize, message: u64, id: Option<u16>, qos: QoS, dup: bool },
+    /// CONNACK was written.
+    Welcomed { wire: usize },
+    /// PUBACK or PUBREC was written: the broker has a message, none one without payload.
+    Acked { wire: usize, id: u16, message: Option<u64> },
+    /// SUBACK or UNSUBACK was written.
+    Confirmed { wire: usize, id: u16 },
+    /// PUBREL was written.
+    Released { wire: usize, id: u16 },
+    /// PUBREC has come for a PUBLISH of the broker's.
+    Received { wire: usize, id: u16 },
+    /// PUBREL has come.
+    Releasing { wire: usize, id: u16 },
+    /// PUBCOMP was written.
+    Completed { wire: usize, id: u16 },
+    /// The broker has heard that a PUBLISH of its has come to its end.
+    Finished { wire: usize, id: u16 },
+    /// The broker writes what was to be stored: at least all of what happened before this place of the history.
+    Taken { ticket: u64, before: usize },
+    /// It has heard that this is durable.
+    Durable { ticket: u64 },
+    /// It has heard that nobody knows whether this is.
+    InDoubt { ticket: u64 },
+    /// The broker is no more.
+    Killed { how: String },
+    /// What a session had counted when the broker was killed, and whether it was stored.
+    Halted { session: u32, counters: SlotCounters, stored: bool },
+    /// A session is back as its store has it.
+    Restored(Box<Restored>),
+    /// What is retained for a topic again.
+    RestoredRetained { topic: String, message: Option<u64> },
+    /// The broker is there again, and its timeline so many milliseconds before the one here; the clock on the wall was
+    /// turned by `turned`.
+    Revived { ahead: i64, turned: i64 },
     /// The end: what a session has counted, and what is left in it.
     Final { session: u32, counters: SlotCounters, pending: usize },
     /// The end: what is retained for a topic.
     FinalRetained { topic: String, message: Option<u64> },
+}
+
+/// A session as a store has given it back.
+#[derive(Debug, Clone)]
+pub(crate) struct Restored {
+    pub(crate) session: u32,
+    pub(crate) expiry: u32,
+    /// When it was left, on the broker's timeline, where that is known.
+    pub(crate) left: Option<u64>,
+    pub(crate) filters: Vec<(String, SubscribeOptions, Option<u32>)>,
+    /// Identifiers of incoming QoS 2 messages that are not released.
+    pub(crate) unreleased: Vec<u16>,
 }
 
 impl History {
@@ -118,6 +167,7 @@ impl Note {
             | Self::Got { message, .. }
             | Self::Routed { message, .. }
             | Self::Given { message, .. }
+            | Self::Moved { message, .. }
             | Self::Sent { message, .. } => Some(*message),
             _ => None,
         }
@@ -132,7 +182,10 @@ impl Note {
             | Self::Ended { session, .. }
             | Self::Subscribed { session, .. }
             | Self::Unsubscribed { session, .. }
+            | Self::Halted { session, .. }
+            | Self::Kept { session, .. }
             | Self::Final { session, .. } => Some(*session),
+            Self::Restored(restored) => Some(restored.session),
             _ => None,
         }
     }
@@ -144,6 +197,14 @@ impl Note {
             | Self::Connected { wire, .. }
             | Self::Left { wire, .. }
             | Self::Cut { wire }
+            | Self::Welcomed { wire }
+            | Self::Acked { wire, .. }
+            | Self::Confirmed { wire, .. }
+            | Self::Released { wire, .. }
+            | Self::Received { wire, .. }
+            | Self::Releasing { wire, .. }
+            | Self::Completed { wire, .. }
+            | Self::Finished { wire, .. }
             | Self::Lost { wire, .. } => Some(*wire),
             _ => None,
         }

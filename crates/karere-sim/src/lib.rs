@@ -1,7 +1,9 @@
 //! Many clients and one broker in one thread, in virtual time, over connections that take their time, break after any
 //! byte and are noticed to be broken late: one seed decides everything.
 //!
-//! Clients and broker are the core's state machines as they ship; the broker's host is this crate's own, see `host`. What happens is
+//! Clients and broker are the core's state machines as they ship, and so are the broker's ledger, its log and its recovery, on a
+//! disk that tears, loses and fails; the broker's host is this crate's own, see `host`. It is killed at any moment, and
+//! started again on what is left. What happens is
 //! written down with messages that are each unlike any other, and a naive model of a broker then says what should have
 //! happened ([`Kind`] lists what is held). After the trouble comes calm, and then everything that was promised must
 //! have arrived.
@@ -14,9 +16,11 @@
 mod agenda;
 mod around;
 mod check;
+mod crash;
 mod fault;
 mod history;
 mod host;
+mod mutants;
 mod peer;
 mod plan;
 mod random;
@@ -27,8 +31,10 @@ mod wire;
 mod world;
 
 pub use check::{Kind, Violation};
-pub use fault::{FAULTS, Fault};
-pub use shrink::minimal_trace;
+pub use crash::{CrashPoints, crash_points};
+pub use fault::{FAULTS, Fault, Named};
+pub use mutants::{Outcome, mutants};
+pub use shrink::{minimal_trace, whole_history};
 pub use verdict::{Counts, Verdict};
 
 use world::Setting;

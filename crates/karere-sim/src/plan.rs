@@ -4,6 +4,7 @@ use karere_core::broker;
 use karere_core::client::{self, Handover};
 use karere_core::codec::Version;
 use karere_core::{Text, codec::QoS};
+use karere_store::Tail;
 
 use crate::random::Random;
 
@@ -15,6 +16,55 @@ pub(crate) struct Plan {
     pub(crate) weather: Weather,
     /// How long there is trouble, in milliseconds. Then all becomes well, and everything must arrive.
     pub(crate) trouble_millis: u64,
+    /// The broker stands on a disk, and is killed.
+    pub(crate) disk: Option<Disk>,
+}
+
+/// The broker's disk, and what happens to both.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    /// How long a sync takes, at most.
+    pub(crate) sync_millis_max: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) slack_bytes: u64,
+    pub(crate) kills: Vec<Kill>,
+    pub(crate) troubles: Vec<Trouble>,
+}
+
+/// One end of the broker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kill {
+    pub(crate) at: u64,
+    /// Not there and then, but while the disk does what it is asked next.
+    pub(crate) within: bool,
+    /// What becomes of what was not synced.
+    pub(crate) tail: Tail,
+    /// The broker is away so long.
+    pub(crate) away_millis: u64,
+    /// So much the clock on the wall is turned meanwhile.
+    pub(crate) turned_millis: i64,
+    /// The recovery is killed too, and begun again.
+    pub(crate) stutters: bool,
+}
+
+/// One failure of the disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trouble {
+    pub(crate) at: u64,
+    pub(crate) kind: TroubleKind,
+    /// So long, where it does not pass by itself.
+    pub(crate) millis: u64,
+}
+
+/// How the disk fails.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TroubleKind {
+    /// The write or sync after so many.
+    Once(u64),
+    /// All from then on.
+    Fails(u64),
+    /// There is room for so many bytes more.
+    Full(usize),
 }
 
 /// One client and its application.
@@ -60,6 +110,8 @@ pub(crate) const FILTERS: [&str; 9] = ["t/#", "t/+", "t/1", "t/2/#", "r/#", "r/+
 /// What is published to; `r/` mostly with RETAIN, `j/` is for the groups.
 pub(crate) const TOPICS: [&str; 10] =
     ["t/0", "t/1", "t/2/x", "t/1", "r/0", "r/1", "r/2", "j/0", "j/1", "nobody"];
+/// Clients of a run, at most.
+pub(crate) const PEERS_MAX: u64 = 9;
 const GROUPS: [&str; 2] = ["$share/all/j/#", "$share/some/j/+"];
 
 impl Weather {
@@ -71,14 +123,76 @@ impl Weather {
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
-        let count = random.between(3, 9);
+        let count = random.between(3, PEERS_MAX);
         let calm = random.percent(10);
-        Self {
+        let mut plan = Self {
             clients: (0..count).map(|_| client(&mut random)).collect(),
             broker: broker_options(&mut random),
             weather: weather(&mut random, calm),
             trouble_millis: random.pick(&[3_000, 6_000, 12_000]),
+            disk: None,
+        };
+        // Of a stream of its own: the other half is what it was before there was a disk.
+        let mut random = Random::new(seed, 2);
+        if random.percent(50) {
+            plan.broker.store = true;
+            plan.disk = Some(disk(&mut random, plan.trouble_millis));
         }
+        plan
+    }
+}
+
+impl Plan {
+    /// The broker stands on a disk that does not fail, and is killed once, some time.
+    pub(crate) fn crash_on_disk(&mut self, tail: Tail) {
+        let kill =
+            Kill { at: u64::MAX, within: true, tail, away_millis: 50, turned_millis: 0, stutters: true };
+        self.broker.store = true;
+        self.disk = Some(Disk {
+            sync_millis_max: 5,
+            segment_bytes: 4_000,
+            slack_bytes: 2_000,
+            kills: vec![kill],
+            troubles: Vec::new(),
+        });
+    }
+}
+
+fn disk(random: &mut Random, trouble_millis: u64) -> Disk {
+    let kills = random.between(0, 4);
+    let troubles = if random.percent(30) { random.between(1, 3) } else { 0 };
+    Disk {
+        sync_millis_max: random.pick(&[1, 5, 30, 120]),
+        segment_bytes: random.pick(&[2_000, 20_000, 1 << 20]),
+        slack_bytes: random.pick(&[1_000, 10_000, 1 << 20]),
+        kills: (0..kills).map(|_| kill(random, trouble_millis)).collect(),
+        troubles: (0..troubles).map(|_| trouble(random, trouble_millis)).collect(),
+    }
+}
+
+fn kill(random: &mut Random, trouble_millis: u64) -> Kill {
+    let (bytes, bits) = (random.between(1, 2_000) as usize, random.next());
+    Kill {
+        at: random.between(300, trouble_millis),
+        within: random.percent(40),
+        tail: random.pick(&[Tail::Kept, Tail::Lost, Tail::Lost, Tail::Torn(bytes), Tail::Holes(bits)]),
+        away_millis: random.pick(&[1, 50, 500, 3_000]),
+        turned_millis: random.pick(&[0, 0, 0, 0, 1_500, 7_200_000, -700, -7_200_000]),
+        stutters: random.percent(25),
+    }
+}
+
+fn trouble(random: &mut Random, trouble_millis: u64) -> Trouble {
+    let (count, bytes) = (random.below(12), random.below(6_000) as usize);
+    Trouble {
+        at: random.between(100, trouble_millis),
+        kind: random.pick(&[
+            TroubleKind::Once(count),
+            TroubleKind::Once(count),
+            TroubleKind::Fails(count),
+            TroubleKind::Full(bytes),
+        ]),
+        millis: random.pick(&[20, 700, 3_000]),
     }
 }
 

@@ -32,7 +32,35 @@ pub fn minimal_trace(seed: u64, fault: Option<Fault>) -> Option<String> {
         let smaller = Setting { trouble_millis: Some(millis), ..setting.clone() };
         keep(&mut setting, &mut violation, smaller, kind);
     }
+    let kills = plan.disk.as_ref().map_or(0, |disk| disk.kills.len());
+    for kills in (0..kills).rev() {
+        let smaller = Setting { kills_max: Some(kills), ..setting.clone() };
+        keep(&mut setting, &mut violation, smaller, kind);
+    }
     Some(trace(&setting, &plan, &violation))
+}
+
+/// What only tells of the order of a connection's packets.
+fn is_detail(note: &Note) -> bool {
+    use Note::{Completed, Durable, Finished, Kept, Received, Released, Releasing, Taken};
+    matches!(
+        note,
+        Finished { .. }
+            | Released { .. }
+            | Releasing { .. }
+            | Completed { .. }
+            | Taken { .. }
+            | Durable { .. }
+            | Kept { .. }
+            | Received { .. }
+    )
+}
+
+/// All that happens in the run of a seed.
+#[must_use]
+pub fn whole_history(seed: u64, fault: Option<Fault>) -> String {
+    let history = world::run(&Setting { seed, fault, ..Setting::default() });
+    history.entries.iter().map(|entry| format!("{entry}\n")).collect()
 }
 
 fn keep(setting: &mut Setting, violation: &mut Violation, smaller: Setting, kind: crate::Kind) {
@@ -56,6 +84,9 @@ fn trace(setting: &Setting, plan: &Plan, violation: &Violation) -> String {
         }
     }
     let _ = writeln!(text, "broker: {:?}", plan.broker);
+    if let Some(disk) = &plan.disk {
+        let _ = writeln!(text, "disk: {disk:?}, at most {:?} of its kills", setting.kills_max);
+    }
     for message in &violation.messages {
         let _ = writeln!(text, "message {message}: {:?}", history.messages[*message as usize]);
     }
@@ -90,6 +121,11 @@ fn concerned<'a>(history: &'a History, violation: &Violation) -> Vec<&'a Entry> 
         note if note.wire().is_some_and(|wire| wires.get(&wire).is_none_or(|peer| !peers.contains(peer))) => {
             false
         }
+        // Of what is sent again, all of it counts.
+        Note::Sent { wire, .. } if violation.kind == crate::Kind::Resume => {
+            is_receiver(sessions.get(wire).copied())
+        }
+        note if violation.kind != crate::Kind::Resume && is_detail(note) => false,
         Note::Got { wire, message, .. } | Note::Sent { wire, message, .. } => {
             messages.contains(message) && is_receiver(sessions.get(wire).copied())
         }

@@ -1,6 +1,6 @@
 //! Listens at one end of a connection: what may be sent, and what may not be sent yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use karere_core::codec::{FixedHeader, Packet, PacketId, QoS, Version};
@@ -24,6 +24,8 @@ pub(crate) struct Tap {
     inflight_max: usize,
     /// Our DISCONNECT has gone: nothing may follow.
     silent: bool,
+    /// The messages that have come, by their packet identifiers; none for one without payload.
+    incoming: BTreeMap<PacketId, Option<u64>>,
 }
 
 impl Tap {
@@ -37,7 +39,13 @@ impl Tap {
             packet_bytes_max: usize::MAX,
             inflight_max: usize::from(inflight_max),
             silent: false,
+            incoming: BTreeMap::new(),
         }
+    }
+
+    /// The version that the connection speaks.
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     /// Bytes that have gone to `to`.
@@ -63,21 +71,67 @@ impl Tap {
         }
     }
 
-    /// Bytes that have come, and are being worked on.
-    pub(crate) fn heard(&mut self, bytes: &[u8]) {
+    /// Bytes that have come to `at`, and are being worked on.
+    pub(crate) fn heard(&mut self, around: &mut Around, wire: usize, at: End, bytes: &[u8]) {
         self.heard.extend_from_slice(bytes);
         while let Some((_, packet)) = next(&mut self.version, &mut self.heard) {
-            packet.iter().for_each(|packet| self.on_heard(packet));
+            let Some(packet) = packet else { continue };
+            if at == End::Broker {
+                self.note_heard(around, wire, &packet);
+            }
+            self.on_heard(&packet);
+        }
+    }
+
+    /// What comes to the broker.
+    fn note_heard(&mut self, around: &mut Around, wire: usize, packet: &Packet) {
+        match packet {
+            Packet::Publish(publish) => {
+                let number = number_of(&publish.message.payload);
+                self.incoming.extend(publish.packet_id.map(|id| (id, number)));
+            }
+            Packet::PubAck(ack) | Packet::PubComp(ack) => {
+                around.note(Note::Finished { wire, id: ack.packet_id.get() });
+            }
+            Packet::PubRec(ack) if ack.reason.is_error() => {
+                around.note(Note::Finished { wire, id: ack.packet_id.get() });
+            }
+            Packet::PubRec(ack) => around.note(Note::Received { wire, id: ack.packet_id.get() }),
+            Packet::PubRel(ack) => around.note(Note::Releasing { wire, id: ack.packet_id.get() }),
+            _ => {}
+        }
+    }
+
+    /// What goes from the broker.
+    fn note_sent(&self, around: &mut Around, wire: usize, packet: &Packet) {
+        match packet {
+            Packet::Publish(publish) => {
+                if let Some(message) = number_of(&publish.message.payload) {
+                    let (qos, dup) = (publish.message.qos, publish.dup);
+                    let id = publish.packet_id.map(PacketId::get);
+                    around.note(Note::Sent { wire, message, id, qos, dup });
+                }
+            }
+            Packet::ConnAck(connack) if !connack.reason.is_error() => around.note(Note::Welcomed { wire }),
+            Packet::PubAck(ack) | Packet::PubRec(ack) if !ack.reason.is_error() => {
+                let message = self.incoming.get(&ack.packet_id).copied().flatten();
+                around.note(Note::Acked { wire, id: ack.packet_id.get(), message });
+            }
+            Packet::SubAck(ack) | Packet::UnsubAck(ack) => {
+                around.note(Note::Confirmed { wire, id: ack.packet_id.get() });
+            }
+            Packet::PubRel(ack) => around.note(Note::Released { wire, id: ack.packet_id.get() }),
+            Packet::PubComp(ack) => around.note(Note::Completed { wire, id: ack.packet_id.get() }),
+            _ => {}
         }
     }
 
     fn on_sent(&mut self, around: &mut Around, wire: usize, to: End, packet: &Packet) {
+        if to == End::Client {
+            self.note_sent(around, wire, packet);
+        }
         match packet {
             Packet::Publish(publish) => {
-                if let (End::Client, Some(message)) = (to, number_of(&publish.message.payload)) {
-                    let (qos, dup) = (publish.message.qos, publish.dup);
-                    around.note(Note::Sent { wire, message, qos, dup });
-                }
                 if publish.message.qos == QoS::AtMostOnce {
                     return;
                 }

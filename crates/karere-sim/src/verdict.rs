@@ -41,6 +41,18 @@ pub struct Counts {
     pub shared: u64,
     /// Messages dropped by policy, as the sessions counted them.
     pub dropped: u64,
+    /// Runs of a broker on a disk.
+    pub on_disk: u64,
+    /// Ends of the broker.
+    pub killed: u64,
+    /// Sessions that a restart has given back.
+    pub restored: u64,
+    /// Commits that became durable.
+    pub commits: u64,
+    /// Commits that the disk has failed.
+    pub in_doubt: u64,
+    /// Messages and requests that were refused because of the disk.
+    pub refused: u64,
     /// Sessions whose client cannot know what they are: the first CONNACK was lost.
     pub misled: u64,
 }
@@ -74,6 +86,12 @@ fn count(history: &History) -> Counts {
             Note::Routed { message, .. } => {
                 counts.wills += u64::from(history.messages[*message as usize].is_will);
             }
+            Note::Killed { .. } => counts.killed += 1,
+            Note::Revived { .. } => counts.on_disk = 1,
+            Note::Restored(_) => counts.restored += 1,
+            Note::Durable { .. } => counts.commits += 1,
+            Note::InDoubt { .. } => counts.in_doubt += 1,
+            Note::Answered { reason, .. } => counts.refused += u64::from(reason.is_error()),
             Note::Given { group: true, .. } => counts.shared += 1,
             Note::Ended { counters, .. } => {
                 counts.ended += 1;
@@ -98,6 +116,12 @@ impl AddAssign for Counts {
         self.wills += other.wills;
         self.shared += other.shared;
         self.dropped += other.dropped;
+        self.on_disk += other.on_disk;
+        self.killed += other.killed;
+        self.restored += other.restored;
+        self.commits += other.commits;
+        self.in_doubt += other.in_doubt;
+        self.refused += other.refused;
         self.misled += other.misled;
     }
 }

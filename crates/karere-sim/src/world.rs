@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::agenda::{End, Step};
 use crate::around::Around;
+use crate::crash::Crash;
 use crate::fault::{Fault, Faults};
 use crate::history::History;
 use crate::host::Host;
@@ -19,6 +20,10 @@ pub(crate) struct Setting {
     pub(crate) without: BTreeSet<usize>,
     /// Milliseconds of trouble, if not as many as planned.
     pub(crate) trouble_millis: Option<u64>,
+    /// The broker is killed there, and only there, on a disk that does not fail.
+    pub(crate) crash: Option<Crash>,
+    /// How often the broker is killed, if not as often as planned.
+    pub(crate) kills_max: Option<usize>,
 }
 
 /// How long all may take to become quiet after the trouble, in milliseconds.
@@ -29,9 +34,12 @@ const OFFENCES_MAX: usize = 20;
 
 /// Runs it all, and says what happened.
 pub(crate) fn run(setting: &Setting) -> History {
-    let mut plan = Plan::new(setting.seed);
-    plan.trouble_millis = setting.trouble_millis.unwrap_or(plan.trouble_millis);
-    World::new(setting, plan).run()
+    World::planned(setting).run().around.history
+}
+
+/// Runs it all, and says how many changes the broker's disk has seen.
+pub(crate) fn changes(setting: &Setting) -> usize {
+    World::planned(setting).run().host.changes()
 }
 
 struct World {
@@ -43,6 +51,15 @@ struct World {
 }
 
 impl World {
+    fn planned(setting: &Setting) -> Self {
+        let mut plan = Plan::new(setting.seed);
+        plan.trouble_millis = setting.trouble_millis.unwrap_or(plan.trouble_millis);
+        if let Some(crash) = setting.crash {
+            plan.crash_on_disk(crash.tail);
+        }
+        Self::new(setting, plan)
+    }
+
     fn new(setting: &Setting, plan: Plan) -> Self {
         let seed = setting.seed;
         let mut around = Around::new(seed, Faults::new(setting.fault), plan.weather);
@@ -53,12 +70,25 @@ impl World {
             around.later(37 * number as u64, Step::Open(number));
             around.later(200 + 41 * number as u64, Step::Act(number));
         }
-        let host = Host::new(seed, plan.broker);
+        if let Some(disk) = &plan.disk {
+            for (number, kill) in disk.kills.iter().enumerate().take(setting.kills_max.unwrap_or(usize::MAX))
+            {
+                around.later(kill.at, Step::Kill(number));
+            }
+            for (number, trouble) in disk.troubles.iter().enumerate() {
+                around.later(trouble.at, Step::Trouble(number));
+            }
+        }
+        let mut host = Host::new(seed, plan.broker, plan.disk);
+        if let Some(crash) = setting.crash {
+            host.crash_at(crash.changes);
+        }
+        host.revive(&mut around, 0);
         let (without, trouble_millis) = (setting.without.clone(), plan.trouble_millis);
         Self { around, host, peers, without, trouble_millis }
     }
 
-    fn run(mut self) -> History {
+    fn run(mut self) -> Self {
         while let Some((at, step)) = self.around.agenda.pop() {
             if !self.around.settling && at > self.trouble_millis {
                 self.around.now = self.trouble_millis;
@@ -69,15 +99,21 @@ impl World {
                 break;
             }
             self.around.now = at;
+            self.around.began = self.around.history.entries.len();
             self.step(step);
         }
         self.host.conclude(&mut self.around);
-        self.around.history
+        self
     }
 
     /// The trouble is over.
     fn settle(&mut self) {
         self.around.settle();
+        self.host.settle();
+        if self.host.is_down() {
+            let life = self.host.life();
+            self.around.later(1, Step::Revive(life));
+        }
         for (number, peer) in self.peers.iter_mut().enumerate() {
             if !self.without.contains(&number) {
                 peer.settle(&mut self.around);
@@ -107,7 +143,17 @@ impl World {
             Step::Turn(wire) => host.turn(around, wire),
             Step::Greeted(wire) => host.greeted(around, wire),
             Step::SlotStored(session, sequence) => host.stored(around, session, sequence),
+            Step::SlotKept(session, sequence) => host.kept_stored(around, session, sequence),
+            Step::SlotHeld(session, number) => host.held_stored(around, session, number),
             Step::SlotClock(session) => host.slot_clock(around, session),
+            Step::Take(life) => host.take(around, life),
+            Step::Synced(life) => host.synced(around, life),
+            Step::Go(life) => host.go(around, life),
+            Step::Kill(number) if !around.settling => host.kill(around, number),
+            Step::Trouble(number) if !around.settling => host.trouble(around, number),
+            Step::Kill(_) | Step::Trouble(_) => {}
+            Step::Revive(life) => host.revive(around, life),
+            Step::Mend => host.mend(),
         }
     }
 }

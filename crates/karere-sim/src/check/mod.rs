@@ -1,11 +1,17 @@
 //! What is held against what happened.
 
+mod expiry;
+mod identifiers;
 mod model;
 mod publishers;
 mod receivers;
+mod resume;
+mod retained;
+mod sessions;
 mod shares;
 mod wills;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use karere_core::broker::SlotCounters;
@@ -34,6 +40,13 @@ pub enum Kind {
     Shared,
     /// QoS, RETAIN, Subscription Identifiers or payload are not what they have to be.
     Content,
+    /// A session, a subscription or an identifier that was stored is not there after a restart, or one is that was given up.
+    Session,
+    /// What was sent and not acknowledged is sent again under another packet identifier, in another order, or though
+    /// it had come.
+    Resume,
+    /// A message or a session has outlived its expiry.
+    Expiry,
     /// One end refused what the other sent.
     Protocol,
     /// Something never comes to its end.
@@ -69,7 +82,8 @@ impl fmt::Display for Violation {
 /// Holds everything against a history.
 pub(crate) fn check(history: &History) -> Report {
     let ledger = Ledger::new(history);
-    let mut violations = Violations { found: Vec::new(), end: history.entries.len() };
+    let end = history.entries.len();
+    let mut violations = Violations { found: Vec::new(), at: end };
     for (at, kind, what) in &history.offences {
         let (kind, what, messages) = (*kind, what.clone(), Vec::new());
         violations.found.push(Violation { kind, what, session: None, messages, at: *at });
@@ -87,7 +101,14 @@ pub(crate) fn check(history: &History) -> Report {
     publishers::check(history, &ledger, &mut violations);
     receivers::check(history, &ledger, &mut violations);
     shares::check(history, &ledger, &mut violations);
+    // These go through the history once, and say where they are.
     wills::check(history, &mut violations);
+    sessions::check(history, &mut violations);
+    identifiers::check(history, &mut violations);
+    resume::check(history, &mut violations);
+    retained::check(history, &mut violations);
+    expiry::check(history, &mut violations);
+    violations.at = end;
     ledger.check_end(&mut violations);
     let misled = ledger.sessions.values().filter(|session| session.misled).count() as u64;
     Report { violations: violations.found, misled }
@@ -106,13 +127,41 @@ pub(crate) fn dropped(counters: &SlotCounters) -> u64 {
     dropped_queue_full + dropped_slow + dropped_offline + dropped_too_large + dropped_expired
 }
 
+/// What is certainly on the disk, from what the broker has heard of it.
+#[derive(Default)]
+struct Stored {
+    taken: BTreeMap<u64, usize>,
+    /// All that happened before this place in the history.
+    before: usize,
+}
+
+impl Stored {
+    fn take(&mut self, note: &Note) {
+        match note {
+            Note::Taken { ticket, before } => _ = self.taken.insert(*ticket, *before),
+            Note::Durable { ticket } => {
+                self.before = self.before.max(self.taken.get(ticket).copied().unwrap_or_default());
+            }
+            // What was taken and not synced is nothing to the next life.
+            Note::Killed { .. } => self.taken.clear(),
+            _ => {}
+        }
+    }
+
+    /// Whether what was written down then is.
+    fn has(&self, at: usize) -> bool {
+        at < self.before
+    }
+}
+
 struct Violations {
     found: Vec<Violation>,
-    end: usize,
+    /// Up to where in the history it is seen: the end, unless somebody knows better.
+    at: usize,
 }
 
 impl Violations {
     fn add(&mut self, kind: Kind, session: Option<u32>, messages: &[u64], what: String) {
-        self.found.push(Violation { kind, what, session, messages: messages.to_vec(), at: self.end });
+        self.found.push(Violation { kind, what, session, messages: messages.to_vec(), at: self.at });
     }
 }

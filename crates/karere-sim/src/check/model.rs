@@ -1,11 +1,13 @@
 //! A naive broker, which goes through what happened and says who was to get what.
 
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use karere_core::broker::SlotCounters;
 use karere_core::codec::{QoS, RetainHandling, SubscribeOptions};
 
-use super::{Kind, Violations};
+use super::{Kind, Stored, Violations};
 use crate::history::{History, Letter, Note};
 
 /// What was to happen.
@@ -25,6 +27,9 @@ pub(super) struct Ledger {
     believed: BTreeMap<usize, u32>,
     final_retained: Vec<(String, Option<u64>)>,
     at: usize,
+    /// How often the broker was started.
+    life: u32,
+    stored: Stored,
 }
 
 pub(super) struct Session {
@@ -35,6 +40,12 @@ pub(super) struct Session {
     /// It began with a CONNACK that was lost, so that its client takes it for the one before.
     pub(super) misled: bool,
     pub(super) counters: SlotCounters,
+    /// It ended with the broker.
+    pub(super) lost: bool,
+    /// The broker has ended, and nobody knows yet whether it is back.
+    awaited: bool,
+    /// What it had counted when the broker ended.
+    before: SlotCounters,
     pub(super) group: Option<String>,
     pending: usize,
     filters: BTreeMap<String, Subscription>,
@@ -51,6 +62,10 @@ pub(super) struct Route {
     pub(super) session: u32,
     pub(super) wire: Option<usize>,
     pub(super) at: usize,
+    /// In which life of the broker.
+    pub(super) life: u32,
+    /// When the publisher was told that the broker has it.
+    pub(super) promised: Option<usize>,
 }
 
 /// What a session outside groups was to get of one message.
@@ -60,6 +75,7 @@ pub(super) struct Copies {
     pub(super) must: u32,
     pub(super) must_at_qos0: u32,
     pub(super) may: u32,
+    claims: Vec<Claim>,
     live: u32,
     /// How it may look: QoS, RETAIN, Subscription Identifiers.
     pub(super) forms: BTreeSet<(QoS, bool, BTreeSet<u32>)>,
@@ -67,16 +83,46 @@ pub(super) struct Copies {
     pub(super) retained: bool,
     /// All of them because it was retained: when the last of its subscriptions was made.
     pub(super) only_retained: Option<usize>,
+    /// A subscription that brought it was not answered.
+    pub(super) unanswered: bool,
     /// The QoS at which it was for it the first time that it was routed at all.
     pub(super) first: Option<QoS>,
-    /// QoS 0, while it had this connection: to come, if that connection lasted.
-    if_it_lasts: Vec<usize>,
+}
+
+/// One copy of a message that a session was to get.
+struct Claim {
+    qos: QoS,
+    must: bool,
+    /// At QoS 0: only if this connection lasted.
+    wire: Option<usize>,
+    cause: Cause,
+    /// Not there after a restart, and then it may not come.
+    void: bool,
+}
+
+/// What a copy comes from.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// This routing of the message, by its number.
+    Route { index: usize, publisher: u32 },
+    /// A subscription that this packet made; it was answered then.
+    Retained { by: (usize, u16), answered: Option<usize> },
 }
 
 /// What a group was to get of one message.
 #[derive(Default)]
 pub(super) struct Share {
     pub(super) count: u32,
+    /// At QoS 2, without those of which nothing was left when they were made again.
+    pub(super) once: u32,
+    /// One of them was.
+    pub(super) again: bool,
+    /// The broker has ended since.
+    pub(super) shaken: bool,
+    /// The routings that count.
+    routes: Vec<usize>,
+    /// One of them was promised, or has been in doubt in no restart.
+    pub(super) owed: bool,
     /// Members when it was routed.
     members: Vec<(u32, Option<usize>)>,
     at: usize,
@@ -135,33 +181,42 @@ impl Ledger {
     }
 
     fn take(&mut self, history: &History, note: &Note) {
+        self.stored.take(note);
         match note {
             Note::Attached { session, peer, wire, expiry, .. } => {
                 self.wires.insert(*wire, *session);
                 let there = self.sessions.entry(*session).or_insert_with(|| Session::new(*peer));
+                there.awaited = false;
                 there.wire = Some(*wire);
                 there.expiry = *expiry;
             }
             Note::Detached { session } => self.change(*session, |session| session.wire = None),
             Note::Ended { session, counters } => self.change(*session, |session| {
                 session.ended = true;
-                session.counters = *counters;
+                session.counters = sum(&session.before, counters);
                 session.filters.clear();
             }),
             Note::Final { session, counters, pending } => self.change(*session, |session| {
-                session.counters = *counters;
+                session.counters = sum(&session.before, counters);
                 session.pending = *pending;
             }),
             Note::Connected { peer, wire, session_present } => self.believe(*peer, *wire, *session_present),
             Note::Restarted { peer } => _ = self.believed.remove(peer),
-            Note::Subscribed { session, filter, options, id } => {
-                self.subscribe(history, *session, filter, *options, *id);
+            Note::Subscribed { session, filter, options, id, by } => {
+                self.subscribe(history, *session, filter, *options, *id, *by);
             }
-            Note::Unsubscribed { session, filter } => {
+            Note::Unsubscribed { session, filter, .. } => {
                 self.change(*session, |session| _ = session.filters.remove(filter));
             }
             Note::Routed { message, session, wire } => self.route(history, *message, *session, *wire),
-            Note::Cleared { topic } => _ = self.retained.remove(topic),
+            Note::Cleared { topic, .. } => _ = self.retained.remove(topic),
+            Note::Acked { wire, message: Some(message), .. } => self.promise(history, *wire, *message),
+            Note::Confirmed { wire, id } => self.confirm((*wire, *id)),
+            Note::Halted { session, counters, stored } => self.halt(*session, counters, *stored),
+            Note::Killed { .. } => self.weaken(history),
+            Note::Restored(restored) => self.restore(restored),
+            Note::RestoredRetained { topic, message } => self.restore_retained(history, topic, *message),
+            Note::Revived { .. } => self.revive(),
             Note::FinalRetained { topic, message } => self.final_retained.push((topic.clone(), *message)),
             _ => {}
         }
@@ -189,6 +244,7 @@ impl Ledger {
         filter: &str,
         options: SubscribeOptions,
         id: Option<u32>,
+        by: (usize, u16),
     ) {
         let at = self.at;
         let Some(session) = self.sessions.get_mut(&number) else { return };
@@ -212,7 +268,8 @@ impl Ledger {
                 copies.retained = true;
                 let never_live = copies.live == 0;
                 copies.only_retained = never_live.then_some(at);
-                copies.add(letter, letter.qos.min(options.qos), true, id.into_iter().collect(), wire);
+                let cause = Cause::Retained { by, answered: None };
+                copies.add(letter, letter.qos.min(options.qos), true, id.into_iter().collect(), wire, cause);
             }
         }
     }
@@ -220,10 +277,14 @@ impl Ledger {
     fn route(&mut self, history: &History, message: u64, publisher: u32, wire: Option<usize>) {
         let letter = &history.messages[message as usize];
         let routes = self.routes.entry(message).or_default();
-        let first = routes.is_empty();
-        routes.push(Route { session: publisher, wire, at: self.at });
+        let (first, index) = (routes.is_empty(), routes.len());
+        routes.push(Route { session: publisher, wire, at: self.at, life: self.life, promised: None });
+        let cause = Cause::Route { index, publisher };
         if letter.retain {
             self.retained.insert(letter.topic.clone(), Kept { message, peer: letter.publisher });
+        }
+        if letter.qos == QoS::ExactlyOnce {
+            self.replace_void(message, publisher);
         }
         for (number, session) in &self.sessions {
             let matching: Vec<&Subscription> = session.matching(&letter.topic, *number == publisher);
@@ -236,18 +297,21 @@ impl Ledger {
             }
             copies.live += 1;
             copies.only_retained = None;
-            copies.add(letter, letter.qos.min(granted), retain, ids, session.wire);
+            copies.add(letter, letter.qos.min(granted), retain, ids, session.wire, cause);
         }
-        self.share(letter, message);
+        self.share(letter, message, index);
     }
 
-    fn share(&mut self, letter: &Letter, message: u64) {
+    fn share(&mut self, letter: &Letter, message: u64, index: usize) {
         for (number, session) in &self.sessions {
             let groups = session.filters.keys().filter(|filter| filter.starts_with("$share/"));
             for group in groups.filter(|group| matches(without_share(group), &letter.topic)) {
                 let share = self.shares.entry((group.clone(), message)).or_default();
                 if share.at != self.at {
                     share.count += 1;
+                    share.once += 1;
+                    share.routes.push(index);
+                    share.owed = true;
                     share.at = self.at;
                     share.members.clear();
                 }
@@ -259,9 +323,18 @@ impl Ledger {
     /// What only the end tells.
     fn conclude(&mut self) {
         for ((session, _), copies) in &mut self.copies {
-            let wire = self.sessions.get(session).and_then(|session| session.wire);
-            for at_the_time in std::mem::take(&mut copies.if_it_lasts) {
-                *(if wire == Some(at_the_time) { &mut copies.must_at_qos0 } else { &mut copies.may }) += 1;
+            let last = self.sessions.get(session).and_then(|session| session.wire);
+            for Claim { qos, must, wire, cause, .. } in &copies.claims {
+                // Without a SUBACK, what was retained and is replaced does not come.
+                let unanswered = matches!(cause, Cause::Retained { answered: None, .. });
+                copies.unanswered |= unanswered;
+                let must = *must && !unanswered;
+                let wire = wire.filter(|_| must);
+                *(match (*qos, must) {
+                    (QoS::AtMostOnce, _) if wire.is_some() && wire == last => &mut copies.must_at_qos0,
+                    (QoS::AtMostOnce, _) | (_, false) => &mut copies.may,
+                    (_, true) => &mut copies.must,
+                }) += 1;
             }
         }
         for ((group, _), share) in &mut self.shares {
@@ -284,6 +357,9 @@ impl Session {
             ended: false,
             misled: false,
             counters: SlotCounters::default(),
+            lost: false,
+            awaited: false,
+            before: SlotCounters::default(),
             group: None,
             pending: 0,
             filters: BTreeMap::new(),
@@ -307,15 +383,32 @@ impl Copies {
         self.must + self.must_at_qos0 + self.may
     }
 
-    fn add(&mut self, letter: &Letter, qos: QoS, retain: bool, ids: BTreeSet<u32>, wire: Option<usize>) {
+    fn add(
+        &mut self,
+        letter: &Letter,
+        qos: QoS,
+        retain: bool,
+        ids: BTreeSet<u32>,
+        wire: Option<usize>,
+        cause: Cause,
+    ) {
         self.forms.insert((qos, retain, ids));
-        match (letter.expiry, qos, wire) {
-            // It may expire on its way.
-            (Some(_), ..) => self.may += 1,
-            (None, QoS::AtMostOnce, Some(wire)) => self.if_it_lasts.push(wire),
-            (None, QoS::AtMostOnce, None) => self.may += 1,
-            (None, ..) => self.must += 1,
-        }
+        // What expires may do so on its way.
+        let must = letter.expiry.is_none();
+        self.claims.push(Claim { qos, must, wire: wire.filter(|_| must), cause, void: false });
+    }
+}
+
+/// Both together.
+fn sum(one: &SlotCounters, other: &SlotCounters) -> SlotCounters {
+    SlotCounters {
+        published: one.published + other.published,
+        dropped_queue_full: one.dropped_queue_full + other.dropped_queue_full,
+        dropped_slow: one.dropped_slow + other.dropped_slow,
+        dropped_offline: one.dropped_offline + other.dropped_offline,
+        dropped_too_large: one.dropped_too_large + other.dropped_too_large,
+        dropped_expired: one.dropped_expired + other.dropped_expired,
+        refused: one.refused + other.refused,
     }
 }
 

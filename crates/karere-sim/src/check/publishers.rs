@@ -45,15 +45,23 @@ pub(super) fn check(history: &History, ledger: &Ledger, violations: &mut Violati
     }
 }
 
-/// At QoS 0 a message is routed once, at QoS 1 once a connection, at QoS 2 once a session of its publisher.
+/// At QoS 0 a message is routed once, at QoS 1 once a connection, at QoS 2 once a session of its publisher; once more
+/// if the broker has ended before it has said that it has the message.
 fn routes(history: &History, ledger: &Ledger, violations: &mut Violations) {
     for (message, routes) in &ledger.routes {
+        let letter = &history.messages[*message as usize];
         let mut seen = BTreeSet::new();
-        for Route { session, wire, .. } in routes {
-            let new = match history.messages[*message as usize].qos {
-                QoS::AtMostOnce => seen.insert((0, None)),
-                QoS::AtLeastOnce => seen.insert((*session, *wire)),
-                QoS::ExactlyOnce => seen.insert((*session, None)),
+        for Route { session, wire, life, at, .. } in routes {
+            let had = |route: &Route| {
+                let before = route.session == *session && route.life < *life;
+                before && route.promised.is_some_and(|promised| promised < *at)
+            };
+            let new = match letter.qos {
+                // A Will is sent again, when nobody knows whether it was.
+                _ if letter.is_will => seen.insert((*session, None, *life)),
+                QoS::AtMostOnce => seen.insert((0, None, 0)),
+                QoS::AtLeastOnce => seen.insert((*session, *wire, 0)),
+                QoS::ExactlyOnce => seen.insert((*session, None, *life)) && !routes.iter().any(had),
             };
             if !new {
                 let what = format!("message {message} was routed twice for session {session}, wire {wire:?}");

@@ -51,13 +51,19 @@ pub(super) fn check(history: &History, ledger: &Ledger, violations: &mut Violati
             violations.add(Kind::Content, Some(session), &[*message], what);
         }
         let letter = &history.messages[*message as usize];
-        let newest = newest.entry((session, &letter.topic, *qos)).or_insert(0);
+        // The newest of all, and of those that were retained after it.
+        let newest = newest.entry((session, &letter.topic, *qos)).or_insert([0, 0]);
         match copies.only_retained {
-            Some(subscribed) if got.all == 1 && *newest > subscribed => {
+            // Where the connection went before SUBACK, nothing else was held back behind it.
+            Some(subscribed) if got.all == 1 && newest[usize::from(copies.unanswered)] > subscribed => {
                 let what = format!("session {session} got {message}, retained before, after what came since");
                 violations.add(Kind::Retained, Some(session), &[*message], what);
             }
-            None if copies.first.is_some() => *newest = (*newest).max(ledger.routes[message][0].at),
+            None if copies.first.is_some() => {
+                let routed = ledger.routes[message][0].at;
+                let since = if letter.retain { &mut newest[..] } else { &mut newest[..1] };
+                since.iter_mut().for_each(|newest| *newest = (*newest).max(routed));
+            }
             _ => {}
         }
         if got.all == 1 && is_in_order(history, ledger, session, *message, *qos, copies) {

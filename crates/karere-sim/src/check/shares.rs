@@ -12,8 +12,8 @@ use crate::history::{History, Note};
 #[derive(Default)]
 struct Work {
     got: u32,
-    /// At QoS 2.
-    got_once: u32,
+    /// At QoS 2, by session.
+    got_once: BTreeMap<u32, u32>,
     /// Without DUP, at QoS 1.
     got_new: u32,
     /// Who was sent it at QoS 2.
@@ -45,7 +45,7 @@ pub(super) fn check(history: &History, ledger: &Ledger, violations: &mut Violati
                     work.given.insert(*session);
                 }
             }
-            Note::Detached { session } | Note::Ended { session, .. } => {
+            Note::Detached { session } | Note::Ended { session, .. } | Note::Halted { session, .. } => {
                 for work in works.values_mut() {
                     work.homeless += work.holders.remove(session).unwrap_or_default();
                 }
@@ -60,7 +60,9 @@ pub(super) fn check(history: &History, ledger: &Ledger, violations: &mut Violati
                 let Some(group) = group_of(session) else { continue };
                 let work = works.entry((group, *message)).or_default();
                 work.got += 1;
-                work.got_once += u32::from(*qos == QoS::ExactlyOnce);
+                if *qos == QoS::ExactlyOnce {
+                    *work.got_once.entry(session).or_default() += 1;
+                }
                 work.got_new += u32::from(*qos == QoS::AtLeastOnce && !dup);
             }
             _ => {}
@@ -89,11 +91,17 @@ fn too_many(
     violations: &mut Violations,
 ) {
     let misled = work.given.iter().any(|session| ledger.sessions[session].misled);
-    let count = share.count;
-    if (work.got_once > count && !misled) || work.sent.len() as u32 > count {
-        let Work { sent, got_once, .. } = work;
-        let what =
-            format!("{group}: message {message} was sent to {sent:?} and got {got_once} times, not {count}");
+    let Share { count, once, again, .. } = *share;
+    // Where nothing was left of the first time, what went then to a session that was not stored is over with that.
+    let counts = |session: &u32| {
+        let there = &ledger.sessions[session];
+        !(there.lost || (again && there.ended && there.expiry == 0))
+    };
+    let got = work.got_once.iter().filter(|(session, _)| counts(session)).map(|(_, got)| *got).sum::<u32>();
+    let sent = work.sent.iter().filter(|session| counts(session)).count() as u32;
+    if (got > once && !misled) || sent > once {
+        let who = &work.sent;
+        let what = format!("{group}: message {message} was sent to {who:?} and got {got} times, not {once}");
         violations.add(Kind::Shared, None, &[message], what);
     }
     if work.got_new > count + work.given_over {
@@ -112,13 +120,23 @@ fn too_few(
     let mut missing: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for ((group, message), share) in &ledger.shares {
         let letter = &history.messages[*message as usize];
-        if letter.qos == QoS::AtMostOnce || letter.expiry.is_some() || !share.has_stable_member {
+        let unowed = letter.expiry.is_some() || !share.has_stable_member || !share.owed;
+        if letter.qos == QoS::AtMostOnce || unowed {
             continue;
         }
         let work = works.get(&(group.as_str(), *message));
         // At QoS 2 it stays with the one that it was sent to, and may end with that session.
         let went_down = |work: &Work| {
-            work.sent.iter().any(|session| ledger.sessions[session].ended || ledger.sessions[session].misled)
+            // Or with one that was not stored, though it may have moved on: that was not stored yet.
+            let lost = work
+                .given
+                .iter()
+                .map(|session| &ledger.sessions[session])
+                .any(|there| there.lost || (share.shaken && there.ended && there.expiry == 0));
+            lost || work
+                .sent
+                .iter()
+                .any(|session| ledger.sessions[session].ended || ledger.sessions[session].misled)
         };
         if work.is_none_or(|work| work.got == 0 && !went_down(work)) {
             missing.entry(group).or_default().push(*message);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use karere_core::Text;
 use karere_core::codec::Message;
+use karere_store::Key;
 
 use super::{Host, Task};
 use crate::agenda::Step;
@@ -76,11 +77,17 @@ impl Host {
     }
 
     /// A Will: behind what its client has sent.
-    pub(super) fn send_will_in_order(&mut self, around: &mut Around, session: u32, will: Message) {
+    pub(super) fn send_will_in_order(
+        &mut self,
+        around: &mut Around,
+        session: u32,
+        will: Message,
+        key: Option<Key>,
+    ) {
         let client_id = self.places[session as usize].slot.client_id();
         match self.late.get(client_id).and_then(|line| line.back()) {
-            Some(last) => self.services[*last].tasks.push_back(Task::Will(session, will)),
-            None => self.route_now(around, session, will),
+            Some(last) => self.services[*last].tasks.push_back(Task::Will(session, will, key)),
+            None => self.route_now(around, session, will, key),
         }
     }
 

@@ -7,13 +7,23 @@
 //! A connection that is let go has what it brought done all the same, because the core remembers a QoS 2 message from
 //! the moment it comes in: one that was neither routed nor answered would be swallowed when it is sent again. That goes
 //! on step by step too, and what the client brings on its next connection waits for it.
+//!
+//! What is to outlive it goes through the ledger as it ships into the log as it ships, on a disk that forgets what was
+//! not synced; in the other half of the plans there is no disk, and the store is nothing but a delay.
 
+mod booked;
 mod deliver;
 mod late;
+mod restart;
+mod route;
 mod sessions;
+mod spoil;
 mod subscribe;
 mod turn;
+mod vault;
+mod waiting;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,15 +32,20 @@ use bytes::BytesMut;
 use karere_core::broker::{
     AckToken, Handshake, Options, Retained, Router, RouterLimits, Scratch, Slot, Target,
 };
-use karere_core::codec::{Message, QoS, ReasonCode, Subscribe, Unsubscribe, Version};
+use karere_core::codec::{Message, PacketId, QoS, ReasonCode, Subscribe, Unsubscribe, Version};
 use karere_core::connection::Outbox;
 use karere_core::topic::TopicName;
 use karere_core::{Instant, Text};
+use karere_store::Key;
 
+use self::booked::Booked;
+use self::deliver::Parcel;
+pub(crate) use self::spoil::reuse_number;
+use self::vault::Vault;
 use crate::agenda::{End, Step};
 use crate::around::Around;
 use crate::history::{Note, number_of};
-use crate::plan::TOPICS;
+use crate::plan::{self, TOPICS};
 use crate::random::Random;
 use crate::tap::Tap;
 
@@ -47,6 +62,23 @@ pub(crate) struct Host {
     late: BTreeMap<Text, VecDeque<usize>>,
     scratch: Scratch,
     random: Random,
+    /// Its disk, if it has one, and how it came by it.
+    vault: Option<Vault>,
+    disk: Option<plan::Disk>,
+    seed: u64,
+    /// By their numbers in the store: which session they last named.
+    numbers: BTreeMap<u64, u32>,
+    /// How often it was started.
+    life: u32,
+    /// It has been killed, and this is what is left of its disk.
+    down: Option<karere_store::Simulated>,
+    /// How far its timeline is before the one around it, in milliseconds, and how far the clock on the wall was turned.
+    ahead: i64,
+    turned: i64,
+    /// Which end it comes to while its disk does something, and that its next start is cut off.
+    doom: usize,
+    crash_at: Option<usize>,
+    stutters: Option<karere_store::Tail>,
 }
 
 /// A session's place.
@@ -57,8 +89,11 @@ struct Place {
     armed: Instant,
     /// When what it has recorded last will be stored.
     stored_at: u64,
+    /// Nothing leaves: what CONNACK answers for is not durable yet.
+    quiet: bool,
+    booked: Option<Booked>,
     /// QoS 2 messages of groups that it was given, and its connection's Will: only to commit a fault with.
-    shared: Vec<Rc<Message>>,
+    shared: Vec<Message>,
     will: Option<Message>,
 }
 
@@ -94,16 +129,21 @@ enum Stage {
 
 /// One thing that is to be done for a connection.
 enum Task {
-    Publish(Rc<Message>, Option<AckToken>),
-    /// A message that was received then, for one of its targets.
-    Deliver(Rc<Message>, Instant, Target<u32>),
-    Answer(AckToken, ReasonCode),
+    Publish(Message, Option<AckToken>),
+    /// A message for one of its targets, or for all of them in one step; then it was delivered.
+    Deliver(Rc<Parcel>, Target<u32>),
+    DeliverAsOne(Rc<Parcel>, Vec<Target<u32>>, PacketId),
+    Delivered(Rc<Parcel>),
+    /// It is answered, once what it brings is stored, if anything is.
+    Answer(AckToken, ReasonCode, Rc<Cell<bool>>),
+    /// The disk does not allow it, and its client cannot be told.
+    Forget(AckToken),
     Subscribe(Subscribe),
     /// The second half: the router has said this.
     Subscribed(Subscribe, Vec<ReasonCode>, Vec<(Retained, QoS)>),
     Unsubscribe(Unsubscribe),
     /// Behind what its client had sent.
-    Will(u32, Message),
+    Will(u32, Message, Option<Key>),
     /// The conversation ends here.
     Part,
 }
@@ -111,7 +151,7 @@ enum Task {
 const NEVER: Instant = Instant::from_millis(u64::MAX);
 
 impl Host {
-    pub(crate) fn new(seed: u64, options: Options) -> Self {
+    pub(crate) fn new(seed: u64, options: Options, disk: Option<plan::Disk>) -> Self {
         Self {
             options: Arc::new(options),
             router: Router::new(seed, RouterLimits::default()),
@@ -121,13 +161,37 @@ impl Host {
             late: BTreeMap::new(),
             scratch: Scratch::default(),
             random: Random::new(seed, 1),
+            vault: None,
+            down: disk.as_ref().map(|_| karere_store::Simulated::new()),
+            disk,
+            seed,
+            numbers: BTreeMap::new(),
+            life: 0,
+            ahead: 0,
+            turned: 0,
+            doom: 0,
+            crash_at: None,
+            stutters: None,
         }
+    }
+
+    /// Now, on its own timeline.
+    fn now(&self, around: &Around) -> Instant {
+        Instant::from_millis(around.instant().as_millis().saturating_add_signed(self.ahead))
+    }
+
+    /// What the clock on its wall says.
+    fn wall_millis(&self, around: &Around) -> u64 {
+        around.wall_millis().saturating_add_signed(self.turned)
     }
 
     /// Bytes have come.
     pub(crate) fn arrive(&mut self, around: &mut Around, wire: usize) {
         self.serve_up_to(around, wire);
         let arrived = around.arrived(wire, End::Broker);
+        if self.down.is_some() {
+            return around.close(wire, End::Broker);
+        }
         self.services[wire].arrived.unsplit(arrived);
         self.expect_turn(around, wire);
     }
@@ -152,8 +216,9 @@ impl Host {
 
     /// A connection must have said CONNECT by now.
     pub(crate) fn greeted(&mut self, around: &mut Around, wire: usize) {
+        let now = self.now(around);
         if let Stage::Greeting(handshake) = &mut self.services[wire].stage
-            && handshake.handle_timeout(around.instant()).is_err()
+            && handshake.handle_timeout(now).is_err()
         {
             self.services[wire].stage = Stage::Over;
             around.close(wire, End::Broker);
@@ -169,7 +234,7 @@ impl Host {
         for topic in TOPICS.iter().filter(|topic| topic.starts_with("r/")) {
             let Ok(name) = TopicName::new(topic) else { continue };
             let retained = self.router.retained(&name);
-            let retained = retained.filter(|kept| kept.expires_at.is_none_or(|at| at > around.instant()));
+            let retained = retained.filter(|kept| kept.expires_at.is_none_or(|at| at > self.now(around)));
             let message = retained.and_then(|kept| number_of(&kept.message.payload));
             around.note(Note::FinalRetained { topic: (*topic).to_owned(), message });
         }
@@ -179,10 +244,11 @@ impl Host {
     fn serve_up_to(&mut self, around: &mut Around, wire: usize) {
         while self.services.len() <= wire {
             let number = self.services.len();
-            let handshake = Handshake::new(around.instant(), self.options.clone());
+            let handshake = Handshake::new(self.now(around), self.options.clone());
             around.later(self.options.handshake_millis_max, Step::Greeted(number));
+            let down = self.down.is_some();
             self.services.push(Service {
-                stage: Stage::Greeting(Box::new(handshake)),
+                stage: if down { Stage::Over } else { Stage::Greeting(Box::new(handshake)) },
                 arrived: BytesMut::new(),
                 input: BytesMut::new(),
                 leaving: BytesMut::new(),
@@ -206,13 +272,14 @@ impl Host {
 
     /// Writes what waits for a connection, as far as the wire takes it.
     fn flush(&mut self, around: &mut Around, wire: usize) {
-        let now = around.instant();
+        let now = self.now(around);
         let Service { stage, tap, leaving, .. } = &mut self.services[wire];
         match stage {
             Stage::Greeting(_) | Stage::Over => {}
             Stage::Talking(session) => {
                 let place = &mut self.places[*session as usize];
                 while place.wire == Some(wire)
+                    && !place.quiet
                     && let Some(outbox) = place.slot.poll_transmit()
                 {
                     leaving.extend_from_slice(&around.take(wire, End::Client, outbox, tap));
@@ -248,6 +315,7 @@ impl Host {
             && at < place.armed
         {
             place.armed = at;
+            let at = Instant::from_millis(at.as_millis().saturating_add_signed(-self.ahead));
             around.at(at, Step::SlotClock(session));
         }
     }

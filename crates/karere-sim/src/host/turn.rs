@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use karere_core::broker::{Event, HandshakeEvent};
+use karere_core::broker::{AckToken, Event, HandshakeEvent};
 use karere_core::codec::{FixedHeader, Packet, PacketType, PropertyId, ReasonCode, Version};
 use karere_core::connection::Outbox;
-use karere_core::store::StoreSequence;
+use karere_core::store::{Record, StoreSequence};
 
 use super::{Host, Stage, Task};
 use crate::agenda::{End, Step};
@@ -31,9 +31,9 @@ impl Host {
     }
 
     fn greet(&mut self, around: &mut Around, wire: usize) {
-        let now = around.instant();
+        let now = self.now(around);
         let service = &mut self.services[wire];
-        service.tap.heard(&service.arrived);
+        service.tap.heard(around, wire, End::Broker, &service.arrived);
         let arrived = service.arrived.split();
         service.input.unsplit(arrived);
         conceal(around, &mut service.input);
@@ -85,16 +85,22 @@ impl Host {
     }
 
     fn take_input(&mut self, around: &mut Around, wire: usize, session: u32) {
+        let now = self.now(around);
         let service = &mut self.services[wire];
-        service.tap.heard(&service.arrived);
+        service.tap.heard(around, wire, End::Broker, &service.arrived);
         let arrived = service.arrived.split();
         service.input.unsplit(arrived);
         let place = &mut self.places[session as usize];
-        let result = place.slot.handle_input(around.instant(), &mut service.input);
+        let result = place.slot.handle_input(now, &mut service.input);
+        let mut records = Vec::new();
         while let Some(event) = place.slot.poll_event() {
             match event {
-                Event::Publish { message, token, .. } => {
-                    service.tasks.push_back(Task::Publish(Rc::new(message), token));
+                Event::Publish { message, token, dup } => {
+                    let ignored = dup && around.faults.is(Fault::IgnoreAgain);
+                    service.tasks.push_back(match token.filter(|_| ignored) {
+                        Some(token) => Task::Answer(token, ReasonCode::Success, Rc::default()),
+                        None => Task::Publish(message, token),
+                    });
                 }
                 Event::Subscribe(packet) => service.tasks.push_back(Task::Subscribe(packet)),
                 Event::Unsubscribe(packet) => service.tasks.push_back(Task::Unsubscribe(packet)),
@@ -104,10 +110,7 @@ impl Host {
                     around.note(Note::Goodbye { session, with_will, expiry });
                     service.tasks.push_back(Task::Part);
                 }
-                Event::Record(sequence, _) => {
-                    place.stored_at = place.stored_at.max(around.now + self.random.between(0, 5));
-                    around.agenda.push(place.stored_at, Step::SlotStored(session, sequence));
-                }
+                Event::Record(sequence, record) => records.push((sequence, record)),
                 _ => {}
             }
         }
@@ -116,6 +119,10 @@ impl Host {
             around.history.offence(Kind::Protocol, format!("session {session} cannot go on: {error}"));
             service.tasks.push_back(Task::Part);
         }
+        for (sequence, record) in records {
+            self.record(around, session, sequence, record);
+        }
+        self.tell_later(around, session);
         self.arm(around, session);
         if goodbye {
             self.send_will_all_the_same(around, session);
@@ -125,13 +132,18 @@ impl Host {
     pub(super) fn perform(&mut self, around: &mut Around, wire: usize, session: u32, task: Task) {
         match task {
             Task::Publish(message, token) => self.route_in_a_row(around, wire, session, message, token),
-            Task::Deliver(message, received, target) => {
-                self.deliver(around, Some(wire), &message, received, &target);
+            Task::Deliver(parcel, target) => {
+                self.deliver(around, &parcel, &target);
+                self.tell_targets(around, &[target]);
             }
-            Task::Answer(token, reason) => {
-                // Also when the connection has gone: at QoS 2 the answer is for the next one.
-                self.places[session as usize].slot.handle_routed(around.instant(), token, reason);
+            Task::DeliverAsOne(parcel, targets, packet_id) => {
+                self.deliver_as_one(around, session, &parcel, &targets, packet_id);
             }
+            Task::Delivered(parcel) => self.finish_delivery(around, &parcel, None),
+            Task::Answer(token, reason, stored) => {
+                self.answer(around, (session, wire), token, reason, stored.get());
+            }
+            Task::Forget(token) => self.forget(around, wire, session, token),
             // Nobody would end the subscriptions of a session that is over.
             Task::Subscribe(_) if self.places[session as usize].slot.is_ended() => {}
             Task::Subscribe(packet) => self.subscribe(around, wire, session, packet),
@@ -139,24 +151,69 @@ impl Host {
                 self.forget_filters(session, &packet);
             }
             Task::Subscribed(packet, reasons, retained) => {
-                let retained = retained.iter().map(|(retained, qos)| (retained, *qos));
-                let (epoch, now) = (self.services[wire].epoch, around.instant());
-                let slot = &mut self.places[session as usize].slot;
-                slot.handle_subscribed(now, epoch, &packet, &reasons, retained, &mut self.scratch);
+                self.subscribe_slot(around, wire, session, packet, reasons, retained);
             }
             Task::Unsubscribe(packet) => self.unsubscribe(around, wire, session, &packet),
-            Task::Will(session, will) => self.route_now(around, session, will),
+            Task::Will(session, will, key) => self.route_now(around, session, will, key),
             Task::Part => {}
         }
+    }
+
+    /// A message that the disk does not allow, of a client that cannot be told: it is forgotten, and the connection ends.
+    fn forget(&mut self, around: &mut Around, wire: usize, session: u32, token: AckToken) {
+        let now = self.now(around);
+        let place = &mut self.places[session as usize];
+        if place.wire == Some(wire) {
+            place.slot.disconnect(now, ReasonCode::ImplementationSpecificError);
+            self.services[wire].tasks.push_back(Task::Part);
+        }
+        self.places[session as usize].slot.handle_unrouted(now, token);
     }
 
     /// What is stored by now for a session.
     pub(crate) fn stored(&mut self, around: &mut Around, session: u32, sequence: StoreSequence) {
         let place = &mut self.places[session as usize];
         place.slot.handle_stored(around.instant(), sequence);
-        if let Some(wire) = place.wire {
-            self.flush(around, wire);
+        self.flush_of(around, session);
+    }
+
+    pub(crate) fn kept_stored(&mut self, around: &mut Around, session: u32, sequence: u64) {
+        self.places[session as usize].slot.handle_kept_stored(around.instant(), [sequence]);
+        self.settle_stored(around, session);
+    }
+
+    pub(crate) fn held_stored(&mut self, around: &mut Around, session: u32, number: u64) {
+        self.places[session as usize].slot.handle_held_stored(around.instant(), [number]);
+        self.settle_stored(around, session);
+    }
+
+    fn settle_stored(&mut self, around: &mut Around, session: u32) {
+        self.settle_effects(around, session);
+        self.flush_of(around, session);
+    }
+
+    /// A change of a session will be stored.
+    pub(super) fn record(
+        &mut self,
+        around: &mut Around,
+        session: u32,
+        sequence: StoreSequence,
+        record: Record,
+    ) {
+        if self.vault.is_some() {
+            return self.book(around, session, sequence, &record);
         }
+        self.store(around, session, Step::SlotStored(session, sequence));
+        if let Record::Numbered { sequence, .. } = record {
+            self.store(around, session, Step::SlotKept(session, sequence));
+        }
+    }
+
+    /// Something of a session will be stored, behind what is to be stored already.
+    pub(super) fn store(&mut self, around: &mut Around, session: u32, step: Step) {
+        let place = &mut self.places[session as usize];
+        place.stored_at = place.stored_at.max(around.now + self.random.between(0, 5));
+        around.agenda.push(place.stored_at, step);
     }
 
     /// The end of a conversation: what waits is written, and the connection closed.
@@ -167,7 +224,9 @@ impl Host {
             return;
         }
         let mut last = Outbox::default();
-        place.slot.poll_transmit().into_iter().for_each(|outbox| outbox.swap(&mut last));
+        if !place.quiet {
+            place.slot.poll_transmit().into_iter().for_each(|outbox| outbox.swap(&mut last));
+        }
         place.wire = None;
         self.say_last(around, wire, last);
         if self.services[wire].at_end {

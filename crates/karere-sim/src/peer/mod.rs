@@ -89,7 +89,7 @@ impl Peer {
         if self.wire != Some(wire) {
             return;
         }
-        self.tap.heard(&arrived);
+        self.tap.heard(around, wire, End::Client, &arrived);
         self.input.unsplit(arrived);
         let result = self.client.handle_input(around.instant(), &mut self.input);
         let over = self.take_events(around);

@@ -1,6 +1,11 @@
-//! A thousand seeds, and every named fault: the first must show nothing, each of the others must be seen.
+//! Two thousand seeds, the crash points of one run, and every named fault: the first two must show nothing, each of the
+//! others must be seen.
 
-use karere_sim::{Counts, Fault, Kind, minimal_trace, simulate};
+use karere_sim::{Counts, Fault, Kind, crash_points, minimal_trace, mutants, simulate};
+use karere_store::Tail;
+
+/// What is cut off behind each of its writes and syncs.
+const CRASH_SEED: u64 = 1;
 
 /// Runs seeds, and fails with the story of the first that goes wrong.
 fn run(seeds: std::ops::RangeInclusive<u64>) -> Counts {
@@ -22,20 +27,71 @@ fn sees(fault: Fault, kinds: &[Kind]) {
     assert!((1..=SEEDS).any(is_seen), "{fault:?} was not seen as {kinds:?} in {SEEDS} seeds");
 }
 
+/// The four quarters of the run, each a test of its own, so that they run side by side.
+fn quarter(number: u64) -> Counts {
+    run(500 * number + 1..=500 * (number + 1))
+}
+
 #[test]
 fn the_first_five_hundred_seeds_keep_every_promise() {
-    let counts = run(1..=500);
+    let counts = quarter(0);
     let Counts { published, received, received_again, connected, resumed, cut, .. } = counts;
-    let Counts { ended, wills, shared, dropped, misled, .. } = counts;
-    let happened =
-        [published, received, received_again, connected, resumed, cut, ended, wills, shared, dropped];
-    assert!(happened.iter().all(|count| *count > 1_000), "too little happened: {counts:?}");
+    let Counts { ended, wills, shared, dropped, restored, commits, misled, .. } = counts;
+    let often = [
+        published,
+        received,
+        received_again,
+        connected,
+        resumed,
+        cut,
+        ended,
+        wills,
+        shared,
+        dropped,
+        restored,
+    ];
+    assert!(often.iter().all(|count| *count > 1_000) && commits > 10_000, "too little happened: {counts:?}");
+    let Counts { on_disk, killed, in_doubt, refused, .. } = counts;
+    assert!([on_disk, killed, in_doubt, refused].iter().all(|count| *count > 50), "too little: {counts:?}");
     assert!(misled < ended / 50, "too many sessions could not be judged: {counts:?}");
 }
 
 #[test]
-fn the_next_five_hundred_seeds_keep_every_promise() {
-    run(501..=1_000);
+fn the_second_five_hundred_seeds_keep_every_promise() {
+    quarter(1);
+}
+
+#[test]
+fn the_third_five_hundred_seeds_keep_every_promise() {
+    quarter(2);
+}
+
+#[test]
+fn the_fourth_five_hundred_seeds_keep_every_promise() {
+    quarter(3);
+}
+
+#[test]
+fn behind_whichever_write_or_sync_the_broker_is_killed_a_restart_keeps_every_promise() {
+    let points = crash_points(CRASH_SEED, None);
+    assert!(points.changes > 150 && points.ends == 5 * points.changes, "too little happened: {points:?}");
+    assert!(points.violations.is_empty(), "{:#?}", points.violations);
+}
+
+#[test]
+fn what_a_crash_point_loses_is_seen() {
+    let lost = crash_points(CRASH_SEED, Some(Fault::AcknowledgeEarly)).violations;
+    assert!(lost.iter().any(|(_, tail, violation)| *tail == Tail::Lost && violation.kind == Kind::Loss));
+}
+
+#[test]
+fn every_named_fault_is_seen() {
+    let missed: Vec<&str> = mutants(400)
+        .into_iter()
+        .filter(|outcome| outcome.caught.is_none())
+        .map(|outcome| outcome.named.name)
+        .collect();
+    assert!(missed.is_empty(), "nobody has seen {missed:?}");
 }
 
 #[test]
