@@ -77,7 +77,9 @@ def karere_binary() -> str:
 
 
 def start_karere(*options: str) -> Broker:
-    """Our broker on a free port."""
+    """Our broker on a free port, with everything in memory unless `--data` says otherwise."""
+    if "--data" not in options:
+        options = ("--data", "none", *options)
     return Broker([karere_binary(), "broker", "-p", "0", *options], r"[Ll]istening.*:(\d+)")
 
 

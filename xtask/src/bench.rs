@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{capture, cargo, find};
+use crate::soak;
 use figures::Measured;
 use load::Load;
 pub(crate) use peers::setup;
@@ -42,13 +43,14 @@ pub(crate) enum Smoke {
     Skipped,
 }
 
-/// `cargo xtask bench [clients|counts|python] ...`
+/// `cargo xtask bench [clients|counts|durable|python] ...`
 ///
 /// # Errors
 /// Something cannot be built or run, our broker lost messages or their order, or a count has grown.
 pub(crate) fn bench(root: &Path, arguments: &[&str]) -> Result<(), String> {
     match arguments {
         ["counts", rest @ ..] => counts::counts(root, rest),
+        ["durable", rest @ ..] => soak::run(root, "durable", rest),
         ["clients", rest @ ..] => with_load(root, |load| clients::clients(root, load, rest)),
         ["python", rest @ ..] => with_load(root, |load| python::python(root, load, rest)),
         _ => {

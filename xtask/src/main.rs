@@ -31,11 +31,15 @@ Usage: cargo xtask <command>
   tidy         our own lint: sizes, words, dead files, links, the three laws of DESIGN.md, statements without a test
   conformance  the standards' statements by chapter: how many are shown by tests, for the broker and for the client
   fuzz         [--minutes N] [--target T]: fuzz the core, N (10) minutes for each target, with a nightly toolchain
-  sim          [--seeds N] [--seed S] [--fault NAME]: many clients and one broker, decided by a seed
+  sim          [--seeds N] [--seed S] [--fault NAME]: many clients and one broker that is killed, decided by a seed
+  mutants      [--seeds N]: each named fault in up to N (400) seeds of the simulator; fails when one is not seen
   soak python  [--cycles N]: connections of each of Python's faces, one after the other; nothing may pile up
+  soak kill9   [--cycles N] [--seed S] [--broker karere|mosquitto|mosquitto-autosave|all]: SIGKILL under load
+  soak full    a disk that fills up under the broker and has room again; mounting a small one needs root
   bench        [--quick] [--drivers] [--rounds N] [--secs S] [--only NAME] [--json FILE]: what a message costs the brokers
   bench clients [--rounds N] [--only NAME] [--json FILE]: what it costs our client, rumqttc and libmosquitto
   bench python  [--quick] [--rounds N] [--only NAME] [--json FILE]: what it costs our Python faces, paho-mqtt, gmqtt, aiomqtt
+  bench durable [--quick] [--rounds N] [--secs S] [--messages N] [--data DIR]: what it costs to keep what is acknowledged
   bench counts  [--record]: instructions a message, against those recorded
   loc          lines of code, comments and tests in each crate
 ";
@@ -61,6 +65,8 @@ fn main() -> ExitCode {
             fuzz::fuzz(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
         }
         ["sim", rest @ ..] => sim::sim(&root, rest),
+        ["mutants"] => sim::mutants(&root, "400"),
+        ["mutants", "--seeds", seeds] => sim::mutants(&root, seeds),
         ["soak", rest @ ..] => {
             soak::soak(&root, rest).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
         }

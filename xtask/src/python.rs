@@ -96,7 +96,16 @@ pub(crate) fn pytest(root: &Path, build: Build, which: Which) -> Output {
         return not_installed();
     }
     let mut command = venv.module("pytest");
-    command.current_dir(root).args(["--quiet", "-n", "2", "--dist", "loadgroup", "python/tests"]);
+    command.current_dir(root).args([
+        "--quiet",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "--reruns",
+        "2",
+        "python/tests",
+    ]);
     if which == Which::NotSlow {
         command.args(["-m", "not slow"]);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Output, capture, cargo, tee};
 use crate::python::{Build, Which};
-use crate::{bench, fuzz, python, setup, tidy};
+use crate::{bench, fuzz, python, setup, soak, tidy};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,7 @@ const STAGES: &[Stage] = &[
     },
     Stage { name: "fuzz", fast: false, run: |root, _| fuzz_smoke(root) },
     Stage { name: "bench", fast: false, run: |root, _| bench_smoke(root) },
+    Stage { name: "soak", fast: false, run: |root, _| soak_smokes(root) },
 ];
 
 /// Python's tests once more, with the extension module for any CPython from 3.9 on.
@@ -238,6 +239,14 @@ fn bench_smoke(root: &Path) -> Count {
         }
         Err(error) => check(Err(error)),
     }
+}
+
+/// Each counts as one check.
+fn soak_smokes(root: &Path) -> Count {
+    let smokes = soak::SMOKES.iter();
+    smokes.fold(Count::default(), |sum, (command, arguments)| {
+        sum.plus(check(soak::run(root, command, arguments)))
+    })
 }
 
 /// What the test runner says it ran. That it failed without a failed test (nothing compiled,

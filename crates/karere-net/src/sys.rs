@@ -51,6 +51,17 @@ impl WakeUp {
     pub fn wake_up(&self) {
         self.0.wake_up();
     }
+
+    /// Readable after [`wake_up`](Self::wake_up), until [`clear`](Self::clear): for an event loop of somebody else's.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedSocket<'_> {
+        self.0.socket()
+    }
+
+    /// Forgets that somebody asked for it.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
 }
 
 impl Wake for WakeUp {

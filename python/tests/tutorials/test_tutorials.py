@@ -40,6 +40,8 @@ def program(page: str, number: int, broker: Broker, folder: pathlib.Path, mongod
         ("# username = 'emqx'", f"username = '{USER}'"),
         ("# password = 'public'", f"password = '{PASSWORD}'"),
         ("mongodb://localhost:27017/", f"mongodb://127.0.0.1:{mongodb}/"),
+        # Of one name with the subscriber, whose number is 100 at most, they would take over from each other for ever.
+        ("random.randint(0, 1000)", "random.randint(101, 1000)"),
     ):
         text = text.replace(written, meant)
     path = folder / f"{page}_{number}_{broker.port}.py"

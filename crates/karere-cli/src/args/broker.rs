@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use karere::Address;
+use karere_broker::Durability;
 
 const BROKER_EXAMPLES: &str = "\
 Examples:
@@ -15,16 +16,22 @@ Examples:
   karere broker --bind 0.0.0.0 --allow-anonymous for everyone who can reach this machine
   karere broker --cert c.pem --key k.pem         with TLS too: 8883, and 8084 for WebSocket
   karere broker --listen ws://127.0.0.1:9001 --listen unix:/run/karere.sock
+  karere broker --data none                      nothing on disk: what is acknowledged ends with the broker
   karere broker --mosquitto-conf mosquitto.conf  as this file of mosquitto's says
 
 Port 8083 is opened too, for WebSocket, and with a certificate 8883 and 8084, unless --port, --listen or a file says
 where to listen. Where one of these three is taken, the broker does without. SIGHUP reads certificate, key and
 authorities anew.
 
+Sessions that outlive their connection, their messages and retained messages are kept in the folder of --data:
+$XDG_DATA_HOME/karere or ~/.local/share/karere, and /var/lib/karere for root. An acknowledgement is sent when what it
+answers for is there.
+
 A mosquitto.conf means here what it means to mosquitto, with mosquitto's defaults; --port, --bind, --data and
---allow-anonymous override it. What karere does not have yet (TLS in such a file, user names and passwords, access lists, bridges, a
-store on disk) is named, with its line, and the broker does not start. With a listener and without `allow_anonymous
-true` clients are refused; without a listener there are only 127.0.0.1 and ::1.";
+--allow-anonymous override it. What karere does not have yet (TLS in such a file, user names and passwords, access
+lists, bridges) is named, with its line, and the broker does not start. With a listener and without `allow_anonymous
+true` clients are refused; without a listener there are only 127.0.0.1 and ::1. `persistence true` keeps what there is
+in the folder karere of persistence_location.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -53,9 +60,15 @@ pub(crate) struct BrokerArgs {
     )]
     pub listen: Vec<Address>,
 
-    /// Folder to keep sessions and retained messages in, or `none` to keep them in memory [default: none]
+    /// Folder to keep sessions and retained messages in, or `none` to keep them in memory [default: the data folder of
+    /// whoever starts it]
     #[arg(long, value_name = "DIR|none")]
     pub data: Option<Data>,
+
+    /// What an acknowledgement outlives: fsync, the loss of power; os, the end of the broker in any way; none, its
+    /// orderly end
+    #[arg(long, value_name = "fsync|os|none", default_value = "fsync", value_parser = durability)]
+    pub durability: Durability,
 
     /// Set the broker up as a mosquitto.conf says
     #[arg(long, value_name = "FILE")]
@@ -117,6 +130,15 @@ pub(crate) struct DemoArgs {
 pub(crate) enum Data {
     Memory,
     Folder(String),
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "fsync" => Ok(Durability::Fsync),
+        "os" => Ok(Durability::Os),
+        "none" => Ok(Durability::None),
+        _ => Err("it is one of fsync, os and none".into()),
+    }
 }
 
 impl FromStr for Data {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use karere::{Address, Property, QoS, Version};
+use karere_broker::Durability;
 
 use super::{Command, Data, Publishing, Source, Subscribing, parse};
 use crate::format::Style;
@@ -312,6 +313,12 @@ fn options_that_are_mosquittos_and_not_yet_ours_are_named() {
 fn what_is_not_said_about_a_broker_is_left_to_its_configuration() {
     let Ok(Command::Broker(args)) = typed(&["broker"]) else { panic!() };
     assert_eq!((args.port, args.bind, args.data), (None, None, None));
+    assert_eq!(args.durability, Durability::Fsync);
+    for (word, level) in [("os", Durability::Os), ("none", Durability::None)] {
+        let Ok(Command::Broker(args)) = typed(&["broker", "--durability", word]) else { panic!() };
+        assert_eq!(args.durability, level);
+    }
+    assert!(refused(&["broker", "--durability", "sometimes"]).contains("fsync, os and none"));
     let Ok(Command::Broker(args)) = typed(&["broker", "-p", "0", "--data", "x", "--bind", "::"]) else {
         panic!()
     };

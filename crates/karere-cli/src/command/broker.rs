@@ -2,17 +2,22 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use karere_broker::{Address, Broker, BrokerHandle, Builder};
 
+use super::data;
 use super::hooks::Rules;
 use super::listen::{self, Beside, Listen};
 use super::secured::Secured;
-use crate::args::{BrokerArgs, Data};
+use crate::args::BrokerArgs;
 use crate::exit::{Failure, Outcome};
 use crate::mosquitto_conf::{self, Configuration};
 use crate::output;
 use crate::signal::{Reload, Stop};
+
+/// How often it is looked whether the disk works.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn broker(args: &BrokerArgs) -> Outcome {
     let configuration = configuration(args)?;
@@ -22,14 +27,8 @@ pub(crate) fn broker(args: &BrokerArgs) -> Outcome {
 
 /// What the file says, if there is one, and over it what the flags say.
 fn configuration(args: &BrokerArgs) -> Result<Configuration, Failure> {
-    if let Some(Data::Folder(folder)) = &args.data {
-        return Err(Failure::usage(format!(
-            "--data {folder}: there is no store on disk yet. Sessions and retained messages are kept in memory: \
-             leave --data away, or say --data none"
-        )));
-    }
     let mut configuration = match &args.mosquitto_conf {
-        Some(file) => mosquitto_conf::read(file, args.data.is_some()).map_err(Failure::usage)?,
+        Some(file) => mosquitto_conf::read(file).map_err(Failure::usage)?,
         None => Configuration::default(),
     };
     if !args.listen.is_empty() {
@@ -84,18 +83,26 @@ async fn run(args: &BrokerArgs, configuration: Configuration, secured: Option<&S
     for notice in &configuration.notices {
         output::complain(format_args!("karere: {notice}"));
     }
+    let store = data::options(args, &configuration.persistence)?;
+    let builder = builder(args, &configuration);
     let broker = listen::start(
-        builder(args, &configuration),
+        match &store {
+            Some(options) => builder.store(options.clone()),
+            None => builder,
+        },
         &configuration.listen,
         // Who says where to listen does not ask for more.
         Beside { usual_ports: args.port.is_none() && args.mosquitto_conf.is_none(), secured },
     )
     .await?;
+    data::complain_of_found(store.as_ref(), &broker);
     // Whoever started it may have closed its output: that is no reason not to run.
-    let _ = output::print(greeting(&broker).trim_end());
+    let _ = output::print(greeting(&broker, &data::greeting(store.as_ref(), &broker)).trim_end());
+    let (mut look, mut state) = (tokio::time::interval(LOOK), broker.store_state());
     loop {
         tokio::select! {
             () = stop.requested() => break,
+            _ = look.tick(), if store.is_some() => data::complain_of_change(&mut state, &broker),
             () = reload.requested() => secured.into_iter().for_each(Secured::reload),
         }
     }
@@ -124,8 +131,9 @@ fn builder(args: &BrokerArgs, configuration: &Configuration) -> Builder {
     if rules.concern_messages() { builder.authorize(rules) } else { builder }
 }
 
-fn greeting(broker: &BrokerHandle) -> String {
+fn greeting(broker: &BrokerHandle, data: &str) -> String {
     let mut text = addresses(broker.addresses());
+    text.push_str(data);
     let plain = broker.addresses().iter().filter(|address| matches!(address, Address::Tcp { .. }));
     if let Some(first) = plain.filter_map(|address| address.to_string().parse().ok()).next() {
         text.push_str("\nIn another terminal:\n");

@@ -253,6 +253,7 @@ fn failure(error: &StartError) -> Failure {
             StartError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 ". Try --bind 0.0.0.0, which is every address of it"
             }
+            StartError::Store { .. } => ". Another one: --data DIR, or none: --data none",
             _ => "",
         }
     };

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod broker;
+mod data;
 mod demo;
 mod hooks;
 mod link;

@@ -22,10 +22,6 @@ pub(super) struct Feature {
     pub(super) instead: Option<&'static str>,
 }
 
-pub(super) const PERSISTENCE: Feature = Feature {
-    what: "a store on disk",
-    instead: Some("to keep sessions and retained messages in memory: --data none on the command line"),
-};
 pub(super) const UNIX_SOCKETS: Feature = Feature {
     what: "Unix domain sockets",
     instead: Some("`listener PORT 127.0.0.1` is for this machine alone"),
@@ -80,6 +76,7 @@ pub(super) const READ: &[&str] = &[
     "message_size_limit",
     "per_listener_settings",
     "persistence",
+    "persistence_location",
     "persistent_client_expiration",
     "port",
     "queue_qos0_messages",
@@ -91,12 +88,12 @@ pub(super) const READ: &[&str] = &[
 ];
 
 const NO_LOG: &str = "karere keeps no log; --verbose prints what clients do";
-const IN_MEMORY: &str = "karere keeps sessions and retained messages in memory";
+const AT_ONCE: &str = "karere writes each change at once";
 
 const IGNORED: &[(&str, &str)] = &[
     ("allow_duplicate_messages", "a client gets one copy, however many of its subscriptions match"),
-    ("autosave_interval", IN_MEMORY),
-    ("autosave_on_changes", IN_MEMORY),
+    ("autosave_interval", AT_ONCE),
+    ("autosave_on_changes", AT_ONCE),
     ("check_retain_source", "there are no access lists to check with"),
     ("connection_messages", NO_LOG),
     ("log_dest", NO_LOG),
@@ -104,8 +101,7 @@ const IGNORED: &[(&str, &str)] = &[
     ("log_timestamp", NO_LOG),
     ("log_timestamp_format", NO_LOG),
     ("log_type", NO_LOG),
-    ("persistence_file", IN_MEMORY),
-    ("persistence_location", IN_MEMORY),
+    ("persistence_file", "karere's files have names of their own"),
     ("pid_file", "karere writes none, and leaves mosquitto's alone"),
     ("retry_interval", "mosquitto ignores it too"),
     ("set_tcp_nodelay", "karere always sets TCP_NODELAY"),

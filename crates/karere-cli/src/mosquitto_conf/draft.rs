@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use karere_core::broker::Options;
 
-use super::Configuration;
-use super::catalogue::{Fate, PERSISTENCE, UNIX_SOCKETS, fate};
+use super::catalogue::{Fate, UNIX_SOCKETS, fate};
 use super::findings::Findings;
-use super::line::{Line, Place, Value, files, lines};
+use super::line::{Line, Value, files, lines};
 use super::listeners::{Listener, Listeners, Security};
+use super::{Configuration, Persistence};
 use crate::command::Family;
 
 /// The largest payload that MQTT can carry, in bytes.
@@ -23,8 +23,9 @@ pub(super) struct Draft {
     options: Options,
     sys_interval: Duration,
     message_bytes_max: Option<usize>,
-    /// Where a store on disk is asked for.
-    persistence: Option<Place>,
+    /// A store on disk is asked for, and where.
+    persistence: bool,
+    persistence_location: Option<String>,
     per_listener_settings: bool,
     /// What is for all listeners; `None` while nothing is said about it.
     security: Option<Security>,
@@ -50,7 +51,8 @@ impl Draft {
             options,
             sys_interval: Duration::from_secs(10),
             message_bytes_max: None,
-            persistence: None,
+            persistence: false,
+            persistence_location: None,
             per_listener_settings: false,
             security: None,
             in_listener: false,
@@ -80,17 +82,13 @@ impl Draft {
         }
     }
 
-    /// What it all means. `in_memory`: that a store on disk is asked for does not matter.
-    pub(super) fn settle(mut self, file: &str, in_memory: bool) -> Result<Configuration, String> {
-        if let Some(place) = &self.persistence {
-            if in_memory {
-                self.findings.notice(
-                    "persistence true is overridden by --data none: nothing outlives the broker".into(),
-                );
-            } else {
-                self.findings.missing(PERSISTENCE, "persistence", place);
-            }
-        }
+    /// What it all means.
+    pub(super) fn settle(mut self, file: &str) -> Result<Configuration, String> {
+        let persistence = match self.persistence_location {
+            _ if !self.persistence => Persistence::Memory,
+            Some(location) => Persistence::Folder(location),
+            None => Persistence::Default,
+        };
         let (listen, settings) = self.listeners.settle(&mut self.findings);
         let security =
             if self.per_listener_settings { settings.security } else { self.security.unwrap_or_default() };
@@ -106,6 +104,7 @@ impl Draft {
             sys_interval: self.sys_interval,
             message_bytes_max: self.message_bytes_max,
             allow_anonymous: security.allow_anonymous,
+            persistence,
             notices: self.findings.conclude(file)?,
         })
     }
@@ -123,8 +122,9 @@ impl Draft {
             "allow_zero_length_clientid" => self.security(line)?.allow_empty_client_id = Some(value.flag()?),
             "per_listener_settings" => self.per_listener_settings(value)?,
             "persistence" | "retained_persistence" => {
-                self.persistence = value.flag()?.then(|| line.place.clone());
+                self.persistence = value.flag()?;
             }
+            "persistence_location" => self.persistence_location = Some(value.text()?.to_owned()),
             "message_size_limit" => {
                 let limit = value.number(0..=PAYLOAD_MAX)?;
                 self.message_bytes_max = usize::try_from(limit).ok().filter(|limit| *limit > 0);

@@ -11,7 +11,6 @@ pub(super) struct Findings {
     mistakes: Vec<String>,
     missing: Vec<(Feature, Vec<String>)>,
     ignored: Vec<(&'static str, Vec<String>)>,
-    notices: Vec<String>,
 }
 
 impl Findings {
@@ -38,10 +37,6 @@ impl Findings {
         gather(&mut self.ignored, why, format!("{} ({})", line.name, line.place));
     }
 
-    pub(super) fn notice(&mut self, notice: String) {
-        self.notices.push(notice);
-    }
-
     /// What to tell about a file that is followed; or all that keeps it from being followed.
     pub(super) fn conclude(self, file: &str) -> Result<Vec<String>, String> {
         if !self.mistakes.is_empty() || !self.missing.is_empty() {
@@ -49,7 +44,7 @@ impl Findings {
         }
         let ignored = self.ignored.into_iter();
         let ignored = ignored.map(|(why, options)| format!("ignored: {}: {why}", options.join(", ")));
-        Ok(ignored.chain(self.notices).collect())
+        Ok(ignored.collect())
     }
 
     fn error(&self, file: &str) -> String {

@@ -33,8 +33,20 @@ pub(crate) struct Configuration {
     pub(crate) message_bytes_max: Option<usize>,
     /// Whether clients are let in without a user name, where something is said about it.
     pub(crate) allow_anonymous: Option<bool>,
+    /// Where sessions and retained messages are kept.
+    pub(crate) persistence: Persistence,
     /// What to tell whoever starts it.
     pub(crate) notices: Vec<String>,
+}
+
+/// Where sessions and retained messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    Memory,
+    /// In a folder of our own in this one.
+    Folder(String),
+    /// In the data folder of whoever starts it.
+    Default,
 }
 
 /// Without a file.
@@ -47,17 +59,18 @@ impl Default for Configuration {
             sys_interval: Duration::from_secs(10),
             message_bytes_max: None,
             allow_anonymous: None,
+            persistence: Persistence::Default,
             notices: Vec::new(),
         }
     }
 }
 
-/// Reads `file` and what it includes. `in_memory`: that it asks for a store on disk does not matter.
+/// Reads `file` and what it includes.
 ///
 /// # Errors
 /// A text for people, which names each line that cannot be followed.
-pub(crate) fn read(file: &str, in_memory: bool) -> Result<Configuration, String> {
+pub(crate) fn read(file: &str) -> Result<Configuration, String> {
     let mut draft = Draft::new();
     draft.read(file)?;
-    draft.settle(file, in_memory)
+    draft.settle(file)
 }

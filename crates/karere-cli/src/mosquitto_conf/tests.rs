@@ -13,7 +13,7 @@ use crate::command::{Endpoint, Family};
 fn read(text: &str) -> Result<Configuration, String> {
     let mut draft = Draft::new();
     draft.read_text("m.conf", text);
-    draft.settle("m.conf", false)
+    draft.settle("m.conf")
 }
 
 #[track_caller]
@@ -175,7 +175,7 @@ fn the_last_of_an_option_counts() {
 fn all_that_is_wrong_or_not_there_yet_is_in_one_error() {
     let error = refused(
         "listener 8883\ncertfile /etc/my certificates/a.pem\nkeyfile k\nmax_keepalive 5\nmax_conections 3\n\
-         password_file p\nconnection up\nauth_opt_x y\nlog_dest topic\npersistence true",
+         password_file p\nconnection up\nauth_opt_x y\nlog_dest topic",
     );
     for part in [
         "cannot follow m.conf",
@@ -186,7 +186,6 @@ fn all_that_is_wrong_or_not_there_yet_is_in_one_error() {
         "bridges to other brokers\n    connection (m.conf:7)",
         "plugins\n    auth_opt_x (m.conf:8)",
         "log_dest (m.conf:9)",
-        "persistence (m.conf:10)\n    instead: to keep sessions and retained messages in memory: --data none",
     ] {
         assert!(error.contains(part), "{part:?} is not in:\n{error}");
     }
@@ -220,11 +219,18 @@ fn what_asks_for_nothing_is_not_worth_a_word() {
 }
 
 #[test]
-fn a_store_on_disk_can_be_done_without_where_that_is_said() {
-    let mut draft = Draft::new();
-    draft.read_text("m.conf", "persistence true\npersistence_location /var/lib/m/");
-    let meant = draft.settle("m.conf", true).unwrap();
-    assert!(meant.notices.iter().any(|notice| notice.contains("nothing outlives the broker")));
+fn persistence_is_a_store_where_it_is_to_be_and_without_it_there_is_none() {
+    let persistence = |text: &str| followed(text).persistence;
+    assert_eq!(persistence(""), Persistence::Memory);
+    assert_eq!(persistence("persistence true"), Persistence::Default);
+    let location = "persistence_location /var/lib/m/";
+    assert_eq!(persistence(location), Persistence::Memory);
+    assert_eq!(
+        persistence(&format!("persistence true\n{location}")),
+        Persistence::Folder("/var/lib/m/".into())
+    );
+    let notices = followed("persistence true\nautosave_interval 60\npersistence_file m.db").notices;
+    assert_eq!(notices.len(), 2, "{notices:?}");
 }
 
 #[test]
@@ -283,17 +289,17 @@ fn a_folder_is_included_in_mosquittos_order() {
     let more = folder.join("more.d");
     let main = folder.join("main.conf");
     fs::write(&main, format!("listener 1\ninclude_dir {}\nmax_qos 2\n", more.display())).unwrap();
-    let meant = super::read(main.to_str().unwrap(), false).unwrap();
+    let meant = super::read(main.to_str().unwrap()).unwrap();
     assert_eq!(meant.options.keep_alive_max, 40);
     assert_eq!(meant.listen, Listen::At(vec![at(None, 1), at(None, 2)]));
 
     file("c.conf", "include_dir .\nmax_qos 1\n");
-    let error = super::read(main.to_str().unwrap(), false).unwrap_err();
+    let error = super::read(main.to_str().unwrap()).unwrap_err();
     let place = Path::new("more.d").join("c.conf").display().to_string();
     assert!(error.contains(&format!("{place}:1: include_dir: is read in the main file only")), "{error}");
     assert!(error.contains(&format!("{place}:2: max_qos: belongs to no listener here")), "{error}");
     fs::remove_dir_all(&folder).unwrap();
-    assert!(super::read(main.to_str().unwrap(), false).unwrap_err().starts_with("cannot read "));
+    assert!(super::read(main.to_str().unwrap()).unwrap_err().starts_with("cannot read "));
     assert!(
         refused("include_dir /no/such/folder").contains("m.conf:1: include_dir: cannot read /no/such/folder")
     );

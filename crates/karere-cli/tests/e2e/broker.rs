@@ -60,16 +60,17 @@ fn the_world_is_served_only_when_that_is_meant() {
     assert!(finished.stderr.contains("--allow-anonymous"), "{}", finished.stderr);
     assert_ne!(finished.code, Some(0));
 
-    let running =
-        Running::start(karere().args(["broker", "-p", "0", "--bind", "0.0.0.0", "--allow-anonymous"]));
+    let everybody = ["broker", "-p", "0", "--data", "none", "--bind", "0.0.0.0", "--allow-anonymous"];
+    let running = Running::start(karere().args(everybody));
     running.wait_for_line("listening on 0.0.0.0:");
     running.signal("TERM");
     running.finish().expect(0);
 }
 
 #[test]
-fn data_none_keeps_everything_in_memory() {
+fn data_none_keeps_everything_in_memory_and_says_so() {
     let broker = Broker::karere(&["--data", "none"]);
+    broker.wait_for_line("what is acknowledged does not survive the end of the broker");
     let scene = Scene::with(broker, Tool::Mosquitto);
     scene.publish("-t kept -r -m here");
     assert_eq!(scene.receive("-t kept -C 1").expect(0), "here\n");
@@ -86,5 +87,6 @@ fn it_publishes_its_own_state_below_sys() {
 
 fn broker(arguments: &[&str]) -> Finished {
     let folder = Folder::new();
-    Running::start(karere().current_dir(folder.path()).arg("broker").args(arguments)).finish()
+    let command = ["broker", "--data", "data"];
+    Running::start(karere().current_dir(folder.path()).args(command).args(arguments)).finish()
 }

@@ -11,6 +11,7 @@ mod harness;
 
 mod broker;
 mod conf;
+mod data;
 mod demo;
 mod examples;
 mod flags;

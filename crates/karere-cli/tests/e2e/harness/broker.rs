@@ -33,6 +33,10 @@ impl Broker {
         let folder = Folder::new();
         let mut command = karere();
         command.current_dir(folder.path()).args(["broker", "-p", "0"]).args(arguments);
+        // A mosquitto.conf says itself what is kept.
+        if !arguments.iter().any(|argument| ["--data", "--mosquitto-conf"].contains(argument)) {
+            command.args(["--data", "data"]);
+        }
         let running = Running::start(&mut command);
         let line = running.wait_for_line("listening on 127.0.0.1:");
         let port = line.rsplit(':').next().and_then(|port| port.trim().parse().ok());
@@ -44,7 +48,7 @@ impl Broker {
     pub(crate) fn listening(arguments: &[&str]) -> Broker {
         let folder = Folder::new();
         let mut command = karere();
-        command.current_dir(folder.path()).arg("broker").args(arguments);
+        command.current_dir(folder.path()).args(["broker", "--data", "data"]).args(arguments);
         let running = Running::start(&mut command);
         running.wait_for_line("Ctrl-C");
         let line = running.wait_for_line("listening on ");
@@ -86,6 +90,11 @@ impl Broker {
             (running.has_exited() || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).then_some(())
         });
         (started.is_some() && !running.has_exited()).then_some(Broker { port, running, _folder: folder })
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(self) {
+        self.running.kill();
     }
 
     pub(crate) fn signal(&self, name: &str) {
