@@ -133,8 +133,6 @@ pub(crate) enum Note {
 pub(crate) struct Restored {
     pub(crate) session: u32,
     pub(crate) expiry: u32,
-    /// When it was left, on the broker's timeline, where that is known.
-    pub(crate) left: Option<u64>,
     pub(crate) filters: Vec<(String, SubscribeOptions, Option<u32>)>,
     /// Identifiers of incoming QoS 2 messages that are not released.
     pub(crate) unreleased: Vec<u16>,

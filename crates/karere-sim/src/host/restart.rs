@@ -254,13 +254,12 @@ impl Host {
         }
         let (expiry, was_attached) = (recovered.row.session_expiry, recovered.row.disconnected_at.is_none());
         let row = recovered.row.clone();
-        let left = row.disconnected_at.map(karere_core::Instant::as_millis);
         let share = |item: u64| shares.iter().find(|(of, _)| *of == item).map(|(_, share)| *share);
         let now = self.now(around);
         let (session, client_id, mut restored) = recovered.restore(now, share);
         super::spoil::spoil(&mut around.faults, now, &mut restored);
         let unreleased = restored.unreleased.iter().map(|id| id.get()).collect();
-        let back = history::Restored { session: place, expiry, left, filters, unreleased };
+        let back = history::Restored { session: place, expiry, filters, unreleased };
         around.note(Note::Restored(Box::new(back)));
         let slot = Slot::restore(client_id.clone(), self.options.clone(), self.random.next(), restored);
         let booked = Some(Booked::new(session));
