@@ -68,7 +68,7 @@ impl TestDisk {
 /// A test that fails is not to hang on a disk that it has held.
 impl Drop for TestDisk {
     fn drop(&mut self) {
-        self.release();
+        let _ = self.release();
     }
 }
 
