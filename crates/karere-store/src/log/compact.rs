@@ -28,8 +28,9 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn wants_compaction(&self) -> bool {
         let live = self.index.live_bytes();
-        // On a full disk what is garbage is what is missing.
-        let useful = if self.full { live + live / 4 } else { 2 * live + self.options.slack_bytes };
+        // On a full disk, what is garbage is what is missing; but what is needed must fit into what was kept back.
+        let fits = self.full && live <= self.options.reserve_bytes / 2;
+        let useful = if fits { 2 * live } else { 2 * live + self.options.slack_bytes };
         let due = self.compaction.is_some() || self.bytes() > useful || self.sealed.len() > SEGMENTS_MAX;
         due && !self.retiring && !self.failing && !self.sealed.is_empty()
     }
